@@ -1,0 +1,18 @@
+//! The domain of Postrider and the pure machine that decides over it.
+//!
+//! Everything here is a function of its arguments: no file, socket, clock, chance or unordered map. `machine::decide` turns a command
+//! into facts, `machine::apply` turns a fact into state and effects; the floors above bring time, entropy, disk and network.
+
+pub mod attempt;
+pub mod delivery;
+pub mod event;
+pub mod ids;
+pub mod invalid;
+pub mod limits;
+pub mod policy;
+pub mod profile;
+pub mod sealed;
+pub mod time;
+
+pub use ids::{AttemptId, DeliveryKey, EventId, KeyId, Position, WebhookId, WorkspaceId};
+pub use time::{Millis, Time};
