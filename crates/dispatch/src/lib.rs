@@ -1,1 +1,28 @@
-//! (rooms to come)
+//! One attempt: exactly one HTTP/1.1 request to a receiver, and what came of it.
+//!
+//! Owns the connections (an own keep-alive pool), TLS, the address policy, the deadline and the classification. It promises:
+//!
+//! - **One request.** Nothing is sent twice. A pooled connection that proves closed before the request was taken from the queue in
+//!   front of it is replaced; from the moment that a byte may have been written, a broken connection is a `reset`.
+//! - **One deadline** over name lookup, connect, TLS, writing, head and body, on the monotonic clock.
+//! - **No way around the address policy**: a connection exists only to an address that was judged.
+//! - **No task of its own.** Whoever awaits [`Dispatcher::attempt`] drives the connection, and dropping that future closes it.
+//!
+//! It refuses redirects, proxies from the environment, decompression, retries, and decisions about any of them.
+
+mod classify;
+mod connect;
+mod dispatcher;
+mod egress;
+mod exchange;
+pub mod limits;
+mod pool;
+mod resolve;
+mod target;
+mod tls;
+
+pub use dispatcher::{Answer, Config, Dispatched, Dispatcher, Request};
+pub use egress::{AddressPolicy, Cidr, CidrError, Refused};
+pub use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+pub use target::{Target, TargetError};
+pub use tls::TlsError;

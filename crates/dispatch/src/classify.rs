@@ -1,0 +1,100 @@
+//! The words of a failure: a kind and a sentence that says what a person can do.
+//!
+//! A message begins with the kind's name. It never holds a header's value, a path, a query or a byte of a body: those can be
+//! secrets.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use postrider_core::attempt::{ErrorKind, Failure};
+
+/// A failure of `kind`; `words` follow its name.
+pub(crate) fn failure(kind: ErrorKind, words: impl Display) -> Failure {
+    Failure {
+        kind,
+        message: format!("{}: {words}", kind.as_str()).into(),
+    }
+}
+
+/// The deadline of the whole attempt passed.
+pub(crate) fn timeout(limit: Duration) -> Failure {
+    let limit = seconds(limit);
+    failure(
+        ErrorKind::Timeout,
+        format_args!("no complete answer within {limit}; answer 2xx first and process afterwards"),
+    )
+}
+
+/// The request may have been written, and no complete head came back.
+pub(crate) fn broken_exchange(error: &hyper::Error) -> Failure {
+    // Hyper tells a client this apart only in words; were they to change, the next sentence but two would be said.
+    if error.is_parse() && error.to_string().contains("too large") {
+        return failure(
+            ErrorKind::ResponseInvalid,
+            "the response head is over 64 KiB or 100 fields; answer with fewer or shorter headers",
+        );
+    }
+    if error.is_parse_version_h2() {
+        return failure(
+            ErrorKind::ResponseInvalid,
+            "the receiver spoke HTTP/2 unasked; serve HTTP/1.1 at this URL",
+        );
+    }
+    if error.is_parse_status() {
+        return invalid_status("no valid status");
+    }
+    if error.is_parse() {
+        return failure(
+            ErrorKind::ResponseInvalid,
+            "the answer is not a valid HTTP/1.1 response head; check that the port is the one of an HTTP server",
+        );
+    }
+    failure(
+        ErrorKind::Reset,
+        "the receiver closed the connection before a complete response head; it may have processed the request, \
+         look at its logs and at proxies in front of it",
+    )
+}
+
+/// A new connection that ended before the request was taken.
+pub(crate) fn closed_at_once() -> Failure {
+    failure(
+        ErrorKind::Reset,
+        "the receiver closed the connection at once; look at its logs and at proxies in front of it",
+    )
+}
+
+/// A head whose status cannot end an exchange.
+pub(crate) fn invalid_status(what: impl Display) -> Failure {
+    failure(
+        ErrorKind::ResponseInvalid,
+        format_args!("the response head has {what}; answer with a status from 200 to 599"),
+    )
+}
+
+/// A complete head with a status other than 2xx.
+pub(crate) fn http_status(status: StatusCode) -> Failure {
+    let advice = match status.as_u16() {
+        300..=399 => "redirects are not followed, set the webhook's url to the final address",
+        401 | 403 => "check the secret that the receiver expects",
+        404 | 405 => "check the webhook's url, it must take POST",
+        410 => "the receiver says that this URL is gone for good",
+        413 => "let the receiver take larger bodies",
+        429 => "the receiver asks for fewer requests, set the webhook's rateLimit",
+        500..=599 => "look at the receiver's own logs",
+        _ => "answer 2xx once the event is taken",
+    };
+    match status.canonical_reason() {
+        Some(reason) => failure(
+            ErrorKind::HttpStatus,
+            format_args!("{} {reason}; {advice}", status.as_u16()),
+        ),
+        None => failure(ErrorKind::HttpStatus, format_args!("{}; {advice}", status.as_u16())),
+    }
+}
+
+/// `15 s`, `1.5 s`.
+pub(crate) fn seconds(span: Duration) -> String {
+    format!("{} s", span.as_millis() as f64 / 1000.0)
+}

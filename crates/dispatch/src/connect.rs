@@ -1,0 +1,176 @@
+//! From a target to a connection: judged addresses, TCP, TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use postrider_core::attempt::{ErrorKind, Failure};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::classify::{failure, seconds};
+use crate::limits::CONNECT_MAX;
+use crate::resolve::resolve;
+use crate::tls::handshake_failure;
+use crate::{AddressPolicy, Target};
+
+/// A new connection to `target`.
+///
+/// # Errors
+/// `dns`, `blocked_address`, `connect`, `tls`, or `timeout` after `CONNECT_MAX`.
+pub(crate) async fn connect(
+    target: &Target,
+    policy: &AddressPolicy,
+    tls: &Arc<ClientConfig>,
+) -> Result<Stream, Failure> {
+    let addresses = resolve(target, policy).await?;
+    match timeout(CONNECT_MAX, connect_any(target, &addresses, policy, tls)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(failure(
+            ErrorKind::Timeout,
+            format_args!(
+                "no connection to {} within {}; check that the receiver is up and its firewall lets this in",
+                target.origin(),
+                seconds(CONNECT_MAX)
+            ),
+        )),
+    }
+}
+
+/// The addresses in order. Each but the last gets its share of the time that is left, so that a silent one does not use it up.
+async fn connect_any(
+    target: &Target,
+    addresses: &[SocketAddr],
+    policy: &AddressPolicy,
+    tls: &Arc<ClientConfig>,
+) -> Result<Stream, Failure> {
+    let until = Instant::now() + CONNECT_MAX;
+    let mut last_error = io::Error::from(io::ErrorKind::NotFound);
+    for (index, address) in addresses.iter().enumerate() {
+        let left = (addresses.len() - index) as u32;
+        let share = Instant::now() + until.saturating_duration_since(Instant::now()) / left;
+        match timeout_at(share, connect_one(*address)).await {
+            Ok(Ok(stream)) => return secure(target, stream, policy, tls).await,
+            Ok(Err(error)) => last_error = error,
+            Err(_) => last_error = io::Error::from(io::ErrorKind::TimedOut),
+        }
+    }
+    Err(failure(
+        ErrorKind::Connect,
+        format_args!(
+            "no connection to {} ({last_error}); check that the receiver is up and listens there",
+            target.origin()
+        ),
+    ))
+}
+
+async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // TCP's simultaneous open connects a socket with itself when a local port without a listener is dialled from that very port.
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+    }
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// TLS where the target wants it, after the address at the other end was judged once more.
+async fn secure(
+    target: &Target,
+    stream: TcpStream,
+    policy: &AddressPolicy,
+    tls: &Arc<ClientConfig>,
+) -> Result<Stream, Failure> {
+    let peer = stream.peer_addr().map_err(|error| failure(ErrorKind::Connect, error))?;
+    policy
+        .check(peer.ip())
+        .map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
+    let Some(name) = &target.server_name else {
+        return Ok(Stream::new(Socket::Plain(stream)));
+    };
+    match TlsConnector::from(Arc::clone(tls)).connect(name.clone(), stream).await {
+        Ok(session) => Ok(Stream::new(Socket::Tls(Box::new(session)))),
+        Err(error) => Err(handshake_failure(target.host(), &error)),
+    }
+}
+
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection's bytes. Nothing is read before something was written, so that hyper takes a server that answers on accept for one
+/// that answers, whichever comes first.
+pub(crate) struct Stream {
+    socket: Socket,
+    written: bool,
+}
+
+impl Stream {
+    fn new(socket: Socket) -> Stream {
+        Stream { socket, written: false }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.written {
+            // Hyper reads, then writes: the write follows in the same poll, and this wake brings the next read.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.written = true;
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.written = true;
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.socket {
+            Socket::Plain(stream) => stream.is_write_vectored(),
+            Socket::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Every bound of this crate in one place. Spans are measured on the monotonic clock.
+
+use std::time::Duration;
+
+/// A name lookup.
+pub const LOOKUP_MAX: Duration = Duration::from_secs(2);
+/// A new connection: all addresses that are tried, TLS included.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Addresses of one name that are tried; all that came are judged.
+pub const ADDRESSES_TRIED_MAX: usize = 8;
+/// A response head in bytes.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Fields of a response head. Hyper's own default: setting it would cost an allocation a response.
+pub const HEAD_FIELDS_MAX: usize = 100;
+/// Bytes of a response body that are read; a connection whose answer has more is closed.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Idle connections to one origin.
+pub const IDLE_PER_ORIGIN_MAX: usize = 64;
+/// Idle connections of one dispatcher.
+pub const IDLE_MAX: usize = 1024;
+/// A connection that was idle this long is closed. Below the 60 s at which many servers close on their side.
+pub const IDLE_AGE_MAX: Duration = Duration::from_secs(55);
+/// A connection of this age is not used again, so that a change of the name's addresses is seen.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(300);
+/// Idle connections are looked over at most this often.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// TLS sessions that are kept for resumption, over all hosts.
+pub const TLS_SESSIONS_MAX: usize = 4096;

@@ -1,0 +1,141 @@
+//! Idle connections, kept for the next request to the same origin.
+//!
+//! The one used last is taken first, so that a burst's extra connections grow old and close. Bounded for each origin and over all;
+//! at the bound the one that was idle longest goes. Nobody waits on an idle connection: one that the receiver closed is found when
+//! it is taken, and by the sweep.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::exchange::Link;
+use crate::limits::{CONNECTION_AGE_MAX, IDLE_AGE_MAX, IDLE_MAX, IDLE_PER_ORIGIN_MAX, SWEEP_EVERY};
+use crate::target::Origin;
+
+/// The idle connections of one dispatcher.
+pub(crate) struct Pool {
+    // One thread uses a dispatcher, so this is never waited for; and it is never held across an await.
+    idle: Mutex<Idle>,
+}
+
+struct Idle {
+    /// By origin, the one that was idle longest in front. A queue can be empty until the next sweep.
+    links: HashMap<Arc<Origin>, VecDeque<Resting>>,
+    /// The same connections by number, hence over all origins in the order in which they became idle.
+    order: BTreeMap<u64, Arc<Origin>>,
+    next: u64,
+    swept: Instant,
+}
+
+struct Resting {
+    number: u64,
+    since: Instant,
+    link: Link,
+}
+
+impl Pool {
+    pub(crate) fn new() -> Pool {
+        let idle = Idle {
+            links: HashMap::new(),
+            order: BTreeMap::new(),
+            next: 0,
+            swept: Instant::now(),
+        };
+        Pool { idle: Mutex::new(idle) }
+    }
+
+    /// An open connection to `origin`, if there is one.
+    pub(crate) fn take(&self, origin: &Arc<Origin>, now: Instant) -> Option<Link> {
+        loop {
+            let mut rested = self.idle.lock().take(origin)?;
+            if !rested.is_overdue(now) && rested.link.is_idle() {
+                return Some(rested.link);
+            }
+        }
+    }
+
+    /// Keeps `link`, if it can be used again.
+    pub(crate) fn put(&self, origin: &Arc<Origin>, mut link: Link, now: Instant) {
+        if now.saturating_duration_since(link.opened) < CONNECTION_AGE_MAX && link.is_idle() {
+            self.idle.lock().put(origin, link, now);
+        }
+    }
+
+    /// Closes what is overdue or was closed by its receiver, at most every `SWEEP_EVERY`.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let mut idle = self.idle.lock();
+        if now.saturating_duration_since(idle.swept) >= SWEEP_EVERY {
+            idle.sweep(now);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.idle.lock().order.len()
+    }
+}
+
+impl Resting {
+    fn is_overdue(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= IDLE_AGE_MAX
+            || now.saturating_duration_since(self.link.opened) >= CONNECTION_AGE_MAX
+    }
+}
+
+impl Idle {
+    fn take(&mut self, origin: &Arc<Origin>) -> Option<Resting> {
+        let rested = self.links.get_mut(origin)?.pop_back()?;
+        self.order.remove(&rested.number);
+        Some(rested)
+    }
+
+    fn put(&mut self, origin: &Arc<Origin>, link: Link, now: Instant) {
+        if self
+            .links
+            .get(origin)
+            .is_some_and(|queue| queue.len() >= IDLE_PER_ORIGIN_MAX)
+        {
+            self.drop_oldest(&Arc::clone(origin));
+        }
+        if self.order.len() >= IDLE_MAX
+            && let Some(oldest) = self.order.values().next().cloned()
+        {
+            self.drop_oldest(&oldest);
+        }
+        let number = self.next;
+        self.next += 1;
+        self.order.insert(number, Arc::clone(origin));
+        let resting = Resting {
+            number,
+            since: now,
+            link,
+        };
+        match self.links.get_mut(origin) {
+            Some(queue) => queue.push_back(resting),
+            None => drop(self.links.insert(Arc::clone(origin), VecDeque::from([resting]))),
+        }
+    }
+
+    fn drop_oldest(&mut self, origin: &Arc<Origin>) {
+        if let Some(oldest) = self.links.get_mut(origin).and_then(VecDeque::pop_front) {
+            self.order.remove(&oldest.number);
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.swept = now;
+        let Idle { links, order, .. } = self;
+        links.retain(|_, queue| {
+            queue.retain_mut(|resting| {
+                let keep = !resting.is_overdue(now) && resting.link.is_idle();
+                if !keep {
+                    order.remove(&resting.number);
+                }
+                keep
+            });
+            !queue.is_empty()
+        });
+    }
+}
