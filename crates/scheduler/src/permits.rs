@@ -135,3 +135,49 @@ impl Permits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "below its cap")]
+    fn a_permit_above_the_cap_stops_the_engine() {
+        let mut slots = Slots::new(1);
+        slots.take();
+        slots.take();
+    }
+
+    #[test]
+    #[should_panic(expected = "only once")]
+    fn a_permit_given_back_twice_stops_the_engine() {
+        let mut permits = Permits::new(4);
+        permits.take(false, false);
+        permits.give_back(false, false);
+        permits.give_back(false, false);
+    }
+
+    #[test]
+    fn retries_hold_half_and_slow_webhooks_three_quarters() {
+        for (global, retries, slow) in [(1, 1, 1), (2, 1, 1), (8, 4, 6), (1024, 512, 768)] {
+            let mut permits = Permits::new(global);
+            (0..retries).for_each(|_| permits.take(true, false));
+            assert!(!permits.retry_free(), "{global}");
+            (0..retries).for_each(|_| permits.give_back(true, false));
+            (0..slow).for_each(|_| permits.take(false, true));
+            assert!(!permits.slow_free(), "{global}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_turns_slow_takes_what_it_holds_with_it() {
+        let mut permits = Permits::new(4);
+        (0..4).for_each(|_| permits.take(false, false));
+        permits.reclass(4, true);
+        assert_eq!(permits.slow(), 4);
+        permits.give_back(false, true);
+        assert!(permits.any_free() && !permits.slow_free());
+        permits.reclass(3, false);
+        assert!(permits.slow_free());
+    }
+}

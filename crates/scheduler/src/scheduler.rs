@@ -134,6 +134,8 @@ impl Scheduler {
     /// When the webhook is not known.
     pub fn drop_webhook(&mut self, webhook: WebhookId) -> usize {
         let at = self.webhook(webhook);
+        // Out of the ring first, so that it is not moved there for each that goes.
+        self.ready.change(at, |webhook| webhook.held = true);
         let mut discarded = 0;
         let next = |webhook: &crate::webhooks::Webhook| {
             [webhook.fresh, webhook.retry, webhook.asleep]

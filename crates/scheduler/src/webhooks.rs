@@ -32,7 +32,7 @@ impl SlotTime {
     }
 
     pub(crate) fn is_slow(self) -> bool {
-        self.0.is_some_and(|mean| mean > SLOW_ABOVE_MS << MEAN_SHIFT)
+        self.mean().is_some_and(|mean| mean.0 > SLOW_ABOVE_MS)
     }
 
     pub(crate) fn mean(self) -> Option<Millis> {

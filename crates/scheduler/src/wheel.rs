@@ -150,6 +150,7 @@ impl<T: Copy> Wheel<T> {
                 return true;
             }
             left -= 1;
+            assert!(start >= self.cursor, "the cursor never turns back");
             self.cursor = start;
             let head = self.slots[slot].head;
             if slot < SLOTS {
