@@ -1,3 +1,80 @@
-//! The binary `postrider`.
+//! The binary `postrider`: parses, dispatches to one file a command, and turns the result into an exit code.
+//!
+//! Exit 0: done. 1: a failure. 2: bad usage or configuration. Either error is one line on stderr: `postrider: …`.
 
-fn main() {}
+mod args;
+mod clock;
+mod commands;
+mod limits;
+mod receiver;
+#[allow(dead_code, reason = "`demo`, which draws it, is not there yet")]
+mod table;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use commands::{Usage, publish, sink};
+
+/// A webhook delivery engine.
+#[derive(Parser)]
+#[command(name = "postrider", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Sink(sink::Args),
+    Publish(publish::Args),
+}
+
+fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => return shown(&error),
+        Err(error) => return complain(&usage_line(&error), 2),
+    };
+    let result = match cli.command {
+        Command::Sink(args) => sink::run(args),
+        Command::Publish(args) => publish::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => complain(&format!("{error:#}"), if error.is::<Usage>() { 2 } else { 1 }),
+    }
+}
+
+/// Help and version: not errors, whether or not the reader is still there.
+fn shown(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    ExitCode::SUCCESS
+}
+
+fn complain(message: &str, code: u8) -> ExitCode {
+    let line: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    eprintln!("postrider: {}", line.join(" "));
+    ExitCode::from(code)
+}
+
+/// What clap says in several paragraphs, without the usage and the pointer to `--help`.
+fn usage_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command is missing; `postrider --help` lists them".to_owned();
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let told = |paragraph: &&str| !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information");
+    text.split("\n\n")
+        .map(str::trim)
+        .filter(told)
+        .collect::<Vec<_>>()
+        .join("; ")
+}

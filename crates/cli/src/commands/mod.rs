@@ -1,0 +1,18 @@
+//! One file a subcommand: its options and what it does. What several commands share lives beside this folder.
+
+pub mod publish;
+pub mod sink;
+
+use std::fmt;
+
+/// A wrong option or configuration that only shows after parsing: exit 2 instead of 1.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}

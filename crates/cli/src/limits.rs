@@ -1,0 +1,35 @@
+//! Every bound of the command line tools, in one place. Bytes unless the name says otherwise.
+
+use std::time::Duration;
+
+/// Requests that a receiver keeps for `GET /requests`.
+pub const REQUESTS_KEPT_MAX: usize = 1_000;
+/// Body bytes kept of one request; the rest is counted, not kept.
+pub const BODY_KEPT_MAX: usize = 64 * 1024;
+/// Header bytes kept of one request.
+pub const HEAD_KEPT_MAX: usize = 16 * 1024;
+/// What all kept requests of one receiver may hold together.
+pub const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Connections accepted but not yet picked up by a worker.
+pub const ACCEPTED_QUEUE_MAX: usize = 1_024;
+/// Lines waiting to be printed; beyond that they are left out.
+pub const PRINT_QUEUE_MAX: usize = 4_096;
+/// Threads of one receiver.
+pub const THREADS_MAX: u16 = 256;
+
+/// Events in one batch: the API's limit.
+pub const BATCH_LINES_MAX: usize = 10_000;
+/// Bytes in one batch: the API's limit.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The answer to a batch that `publish` will read: 10,000 entries with an error each fit well.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Refused lines that `publish` prints; the rest is counted.
+pub const REFUSED_SHOWN_MAX: usize = 20;
+/// How often one batch is sent at most.
+pub const SENDS_MAX: u32 = 8;
+/// The longest `Retry-After` that is honoured as it stands.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// From the first byte of a batch to the last of its answer.
+pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
+/// To open a connection.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,153 @@
+//! One worker thread: it serves the connections that it is handed and keeps what they brought.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+
+use super::plan::Answer;
+use super::stats::End;
+use super::{Request, Shared, control, raw};
+use crate::clock;
+use crate::limits::BODY_KEPT_MAX;
+
+/// Serves until the inbox closes; connections still open then are dropped with the runtime.
+pub async fn run(shared: Arc<Shared>, index: usize, mut accepted: mpsc::Receiver<std::net::TcpStream>) {
+    while let Some(stream) = accepted.recv().await {
+        let Ok(stream) = TcpStream::from_std(stream) else {
+            continue;
+        };
+        // Only latency is lost without it.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection {
+            shared: shared.clone(),
+            index,
+            counted: false.into(),
+            taken: Notify::new(),
+        };
+        tokio::spawn(serve(Arc::new(connection), stream));
+    }
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    /// Of the worker, and so of its ring.
+    index: usize,
+    counted: AtomicBool,
+    /// Told when a request has been read that is to be answered on the bare socket.
+    taken: Notify,
+}
+
+/// One connection to its end. Errors end it and are the client's to notice.
+async fn serve(connection: Arc<Connection>, stream: TcpStream) {
+    let service = service_fn(|request| {
+        let connection = connection.clone();
+        async move { Ok::<_, Infallible>(connection.handle(request).await) }
+    });
+    let mut http = http1::Builder::new()
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _ = &mut http => {}
+        () = connection.taken.notified() => {
+            let stream = http.into_parts().io.into_inner();
+            // An error is the client hanging up, which is how these end.
+            let _ = raw::misbehave(connection.shared.behaviour, stream).await;
+        }
+    }
+}
+
+impl Connection {
+    async fn handle(&self, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        if let Some(response) = control::answer(&self.shared, &head) {
+            return response;
+        }
+        let received_ms = clock::now_ms();
+        let (body, body_bytes) = read(body).await;
+        if !self.counted.swap(true, Relaxed) {
+            self.shared.counters.connected();
+        }
+        let request = Request {
+            number: self.shared.counters.arrived(body_bytes, received_ms),
+            received_ms,
+            method: head.method.as_str(),
+            path: head.uri.path_and_query().map_or("/", |path| path.as_str()),
+            headers: &head.headers,
+            body: &body,
+        };
+        let answer = self.decide(&request, body_bytes);
+        let latency = self.shared.plan.latency();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        match answer {
+            Some(Answer::Reply(status, header)) => reply(status, header),
+            Some(Answer::Hang) => std::future::pending().await,
+            None => {
+                self.taken.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Decides, counts, keeps and shows one request. No answer: the behaviour's own, on the socket.
+    fn decide(&self, request: &Request<'_>, body_bytes: u64) -> Option<Answer> {
+        let shared = &self.shared;
+        let told = shared.responder.as_ref().and_then(|responder| responder(request));
+        let answer = told.or_else(|| shared.behaviour.answer(&shared.plan, request.number));
+        let (end, status) = match &answer {
+            Some(Answer::Reply(status, _)) if status.is_success() => (End::Succeeded, Some(status.as_u16())),
+            Some(Answer::Reply(status, _)) => (End::Failed, Some(status.as_u16())),
+            Some(Answer::Hang) => (End::Hung, None),
+            None => shared.behaviour.raw_end(),
+        };
+        shared.counters.ended(end);
+        shared.rings[self.index].lock().push(request, body_bytes, status);
+        if let Some(observer) = &shared.observer {
+            observer(request, status);
+        }
+        answer
+    }
+}
+
+/// The first part of a body and the length of all of it. A body that breaks off counts as far as it came.
+async fn read(mut body: Incoming) -> (Bytes, u64) {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    let mut length = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len() as u64;
+        if first.is_empty() && more.is_empty() {
+            first = data;
+        } else if more.len() < BODY_KEPT_MAX {
+            more.extend_from_slice(&std::mem::take(&mut first));
+            more.extend_from_slice(&data);
+        }
+    }
+    (if more.is_empty() { first } else { more.freeze() }, length)
+}
+
+fn reply(status: StatusCode, header: Option<(HeaderName, HeaderValue)>) -> Response<Full<Bytes>> {
+    let body: &'static str = if status.is_success() { "ok\n" } else { "no\n" };
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if let Some((name, value)) = header {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}

@@ -1,0 +1,10 @@
+//! The built binary, run as a person runs it. Every child process dies with its handle.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+mod behaviours;
+mod publish;
+mod server;
+mod sink;
+mod support;
+mod usage;

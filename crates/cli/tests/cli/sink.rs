@@ -1,0 +1,133 @@
+//! The sink answers as told, counts, and keeps the last requests in bounded memory.
+
+use std::io::{BufRead, Read, Write};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::{Sink, send};
+
+#[test]
+fn it_answers_the_status_it_was_told_and_counts() {
+    let sink = Sink::start(&["--quiet"]);
+    assert!(sink.post("/a", b"12345").starts_with("HTTP/1.1 200 OK\r\n"));
+    let told = Sink::start(&["--status", "418", "--quiet"]);
+    assert!(told.post("/a", b"{}").starts_with("HTTP/1.1 418 "));
+    let stats = sink.get("/stats");
+    for (field, count) in [
+        ("requests", 1),
+        ("succeeded", 1),
+        ("failed", 0),
+        ("hung", 0),
+        ("bytes", 5),
+        ("connections", 1),
+    ] {
+        assert_eq!(stats[field], count, "{field}");
+    }
+    assert!(stats["firstAt"].as_str().unwrap().ends_with('Z') && stats["lastAt"].is_string());
+    assert_eq!(told.get("/stats")["failed"], 1);
+}
+
+#[test]
+fn requests_show_what_came_newest_first() {
+    let sink = Sink::start(&["--quiet"]);
+    sink.post("/first?x=1", "{\"eventType\":\"É\"}".as_bytes());
+    sink.post("/second", &[0xff, 0xfe]);
+    let page = sink.get("/requests");
+    let (second, first) = (&page["data"][0], &page["data"][1]);
+    assert_eq!(
+        (&first["method"], &first["path"], &first["status"]),
+        (&"POST".into(), &"/first?x=1".into(), &200.into())
+    );
+    assert_eq!(
+        (&first["body"], &first["bodyEncoding"]),
+        (&"{\"eventType\":\"É\"}".into(), &"text".into())
+    );
+    assert_eq!(first["headers"]["postrider-event-id"], "evt_1");
+    assert_eq!(
+        (&second["body"], &second["bodyEncoding"]),
+        (&"//4=".into(), &"base64".into())
+    );
+}
+
+#[test]
+fn only_the_last_thousand_requests_and_the_start_of_a_body_are_kept() {
+    let sink = Sink::start(&["--quiet", "--threads", "2"]);
+    let mut stream = sink.connect();
+    let requests: String = (1..=1_050)
+        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: sink\r\nContent-Length: 0\r\n\r\n"))
+        .collect();
+    stream.write_all(requests.as_bytes()).unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+    sink.stats_until(|stats| stats["requests"] == 1_050);
+    sink.post("/big", &vec![b'x'; 1 << 20]);
+    let page = sink.get("/requests");
+    let data = page["data"].as_array().unwrap();
+    assert_eq!(
+        (data.len(), &data[1]["path"], &data[999]["path"]),
+        (1_000, &"/1050".into(), &"/52".into())
+    );
+    assert_eq!(
+        (&data[0]["bodyBytes"], &data[0]["bodyTruncated"]),
+        (&(1 << 20).into(), &true.into())
+    );
+    assert_eq!(data[0]["body"].as_str().unwrap().len(), 64 * 1024);
+    drop(sink);
+    let _ = reader.join();
+}
+
+#[test]
+fn shares_fail_and_hang_evenly() {
+    let sink = Sink::start(&["--quiet", "--fail-rate", "0.5"]);
+    let failed = (0..20)
+        .filter(|_| sink.post("/", b"").starts_with("HTTP/1.1 500 "))
+        .count();
+    assert!((9..=11).contains(&failed), "{failed} of 20");
+    let hung = Sink::start(&["--quiet", "--hang", "1"]);
+    let mut stream = hung.connect();
+    send(&mut stream, "/", b"{}");
+    hung.stats_until(|stats| stats["hung"] == 1);
+    stream.set_nonblocking(true).unwrap();
+    assert_eq!(
+        stream.read(&mut [0; 1]).unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+    assert_eq!(hung.get("/requests")["data"][0]["status"], serde_json::Value::Null);
+}
+
+#[test]
+fn latency_is_waited_before_the_answer() {
+    let sink = Sink::start(&["--quiet", "--latency", "120ms"]);
+    let start = Instant::now();
+    sink.post("/", b"{}");
+    assert!(start.elapsed() >= Duration::from_millis(120));
+}
+
+#[test]
+fn each_request_is_a_line_unless_quiet() {
+    let mut sink = Sink::start(&[]);
+    sink.post("/hook", br#"{"events":[{"type":"contact.replied"}]}"#);
+    let mut line = String::new();
+    sink.stdout.read_line(&mut line).unwrap();
+    assert!(
+        line.trim_end().ends_with("Z POST /hook 200 contact.replied evt_1"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_signal_ends_it_with_exit_0() {
+    for signal in ["-TERM", "-INT"] {
+        let mut sink = Sink::start(&["--quiet", "--hang", "1"]);
+        let mut waiting = sink.connect();
+        send(&mut waiting, "/", b"{}");
+        sink.stats_until(|stats| stats["hung"] == 1);
+        assert!(
+            Command::new("kill")
+                .args([signal, &sink.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(sink.child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Bad usage: exit 2 and one clear line.
+
+use crate::support::{run, stderr};
+
+#[test]
+fn bad_usage_exits_2_with_one_line() {
+    let publish = ["publish", "--url", "http://127.0.0.1:1", "--key", "k"];
+    let with = |more: &[&'static str]| [&publish[..], more].concat();
+    let cases = [
+        (vec![], "a command is missing"),
+        (vec!["frobnicate"], "frobnicate"),
+        (vec!["sink", "--listen", "nowhere"], "not an address to listen on"),
+        (vec!["sink", "--latency", "50"], "is not a duration"),
+        (vec!["sink", "--fail-rate", "2"], "from 0 to 1"),
+        (vec!["sink", "--fail-rate", "0.6", "--hang", "0.6"], "more than 1"),
+        (vec!["sink", "--status", "99"], "99"),
+        (vec!["sink", "--behaviour", "gone", "--status", "500"], "--behaviour"),
+        (vec!["publish", "--key", "k"], "--url"),
+        (vec!["publish", "--url", "https://h", "--key", "k"], "http only"),
+        (vec!["publish", "--url", "h:1", "--key", "k"], "not a server's address"),
+        (vec!["publish", "--url", "http://h", "--key", "a\nb"], "--key"),
+        (with(&["/no/such/file"]), "cannot read /no/such/file"),
+        (with(&["/"]), "is a folder"),
+        (with(&["--batch", "10001"]), "10001"),
+        (with(&["--batch-size", "17MiB"]), "--batch-size"),
+    ];
+    for (args, part) in cases {
+        let output = run(&args);
+        let line = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {line}");
+        assert!(
+            line.starts_with("postrider: ") && line.contains(part),
+            "{args:?}: {line}"
+        );
+        assert_eq!(line.lines().count(), 1, "{args:?}: {line}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors_and_never_show_the_key() {
+    assert_eq!(run(&["--version"]).status.code(), Some(0));
+    let output = crate::support::postrider(&["publish", "--help"])
+        .env("POSTRIDER_KEY", "prk_hidden")
+        .output()
+        .unwrap();
+    let help = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && help.contains("POSTRIDER_KEY") && !help.contains("prk_hidden"),
+        "{help}"
+    );
+}
+
+#[test]
+fn an_address_in_use_is_a_failure() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = run(&["sink", "--listen", &taken.local_addr().unwrap().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot listen on 127.0.0.1:"),
+        "{}",
+        stderr(&output)
+    );
+}
