@@ -70,3 +70,43 @@ fn judge(host: &str, mut addresses: Vec<SocketAddr>, policy: &AddressPolicy) -> 
     addresses.truncate(ADDRESSES_TRIED_MAX);
     Ok(addresses)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts
+            .iter()
+            .map(|text| SocketAddr::new(text.parse().expect("an address"), 80))
+            .collect()
+    }
+
+    #[test]
+    fn one_refused_address_refuses_the_name() {
+        let policy = AddressPolicy::default();
+        for mixed in [
+            &["8.8.8.8", "10.0.0.1"][..],
+            &["2606:4700::1111", "8.8.8.8", "::1"],
+            &["169.254.169.254", "8.8.8.8"],
+        ] {
+            let failure = judge("example.com", addresses(mixed), &policy).expect_err("one is refused");
+            assert_eq!(failure.kind, ErrorKind::BlockedAddress);
+            assert!(!failure.message.contains("10.0.0.1"), "{}", failure.message);
+        }
+        // Also where it would not be tried.
+        let late = [vec!["8.8.8.8"; ADDRESSES_TRIED_MAX], vec!["127.0.0.1"]].concat();
+        assert!(judge("example.com", addresses(&late), &policy).is_err());
+    }
+
+    #[test]
+    fn public_addresses_pass_up_to_the_bound() {
+        let policy = AddressPolicy::default();
+        let passed = judge("example.com", addresses(&["8.8.8.8"; 20]), &policy);
+        assert_eq!(passed.map(|kept| kept.len()), Ok(ADDRESSES_TRIED_MAX));
+        assert_eq!(
+            judge("example.com", vec![], &policy).map_err(|failure| failure.kind),
+            Err(ErrorKind::Dns)
+        );
+    }
+}

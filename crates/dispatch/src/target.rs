@@ -185,3 +185,122 @@ fn server_name(host: &str) -> Result<ServerName<'static>, TargetError> {
     let name = host.strip_suffix('.').unwrap_or(host);
     ServerName::try_from(name.to_owned()).map_err(|_| TargetError::Host)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_kept_in_the_parts_that_a_request_needs() {
+        for (url, origin, host_header, uri) in [
+            ("http://example.com", "http://example.com", "example.com", "/"),
+            (
+                "HTTPS://EXAMPLE.com:443/a/../b?c=d#e",
+                "https://example.com",
+                "example.com",
+                "/b?c=d",
+            ),
+            (
+                "http://example.com:8080//x?",
+                "http://example.com:8080",
+                "example.com:8080",
+                "//x?",
+            ),
+            (
+                "https://example.com:80/%7e ü".replace(' ', "").as_str(),
+                "https://example.com:80",
+                "example.com:80",
+                "/%7e%C3%BC",
+            ),
+            (
+                "http://bücher.example/",
+                "http://xn--bcher-kva.example",
+                "xn--bcher-kva.example",
+                "/",
+            ),
+            (
+                "https://[2606:4700:0::1111]:8443/",
+                "https://[2606:4700::1111]:8443",
+                "[2606:4700::1111]:8443",
+                "/",
+            ),
+            ("http://0x7f.1/", "http://127.0.0.1", "127.0.0.1", "/"),
+            (
+                "http://under_score.example./",
+                "http://under_score.example.",
+                "under_score.example.",
+                "/",
+            ),
+            (
+                "http://e.com/{\"a\"}|^`[]<>'?q={\"a\"}|^`[]<>'",
+                "http://e.com",
+                "e.com",
+                "/%7B%22a%22%7D|^%60[]%3C%3E'?q={%22a%22}|^`[]%3C%3E%27",
+            ),
+        ] {
+            let target = Target::parse(url, false).expect(url);
+            assert_eq!(target.origin(), origin);
+            assert_eq!(target.host_header, host_header);
+            assert_eq!(target.uri.to_string(), uri);
+        }
+    }
+
+    #[test]
+    fn what_is_no_receivers_url_is_refused_with_its_reason() {
+        use TargetError::*;
+        for (url, error) in [
+            ("", NotAbsolute),
+            ("/hook", NotAbsolute),
+            ("example.com/hook", NotAbsolute),
+            ("//example.com/hook", NotAbsolute),
+            ("http:example.com", NotAbsolute),
+            ("http:/example.com", NotAbsolute),
+            ("localhost:8080/hook", NotAbsolute),
+            ("ftp://example.com/", Scheme),
+            ("file:///etc/passwd", Scheme),
+            ("gopher://example.com/", Scheme),
+            ("unix://x", Scheme),
+            ("http://", Host),
+            ("http:///example.com", Host),
+            ("http://:80/", Host),
+            ("http://?x", Host),
+            ("http://#x", Host),
+            ("http://exa%00mple.com/", Host),
+            ("http://exa<mple.com/", Host),
+            ("http://user@example.com/", UserInfo),
+            ("http://user:password@example.com/", UserInfo),
+            ("http://@example.com/", UserInfo),
+            ("http://example.com@127.0.0.1/", UserInfo),
+            ("http://example.com:0/", Port),
+            ("http://example.com:65536/", Port),
+            ("http://example.com:x/", Port),
+            (" http://example.com/", Character),
+            ("http://example.com/a b", Character),
+            ("http://example.com/\r\nx: y", Character),
+            ("http://exam\tple.com/", Character),
+            ("http://example.com\\@127.0.0.1/", Character),
+            ("http://example.com/\u{7f}", Character),
+            ("http://example.com/\u{2028}", Character),
+        ] {
+            assert_eq!(Target::parse(url, false).err(), Some(error), "{url}");
+        }
+        let long = format!("http://example.com/{}", "a".repeat(URL_BYTES_MAX));
+        assert_eq!(Target::parse(&long, false).err(), Some(TooLong));
+        assert_eq!(Target::parse("http://example.com/", true).err(), Some(HttpsOnly));
+        assert!(Target::parse("https://example.com/", true).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_is_for_the_name_without_the_roots_dot() {
+        let name = |url| Target::parse(url, false).expect(url).server_name;
+        assert_eq!(name("https://example.com./"), ServerName::try_from("example.com").ok());
+        assert_eq!(name("https://[::1]/"), ServerName::try_from("::1").ok());
+        assert_eq!(name("http://example.com/"), None);
+    }
+
+    #[test]
+    fn a_target_shown_in_a_log_tells_no_token() {
+        let target = Target::parse("https://example.com/secret?token=secret", false).expect("a URL");
+        assert_eq!(format!("{target:?}"), "Target(https://example.com/…)");
+    }
+}
