@@ -4,15 +4,23 @@
 //! into facts, `machine::apply` turns a fact into state and effects; the floors above bring time, entropy, disk and network.
 
 pub mod attempt;
+pub mod command;
 pub mod delivery;
+pub mod directory;
+pub mod draft;
+pub mod effect;
 pub mod event;
+pub mod fact;
 pub mod ids;
 pub mod invalid;
 pub mod limits;
+pub mod machine;
 pub mod policy;
 pub mod profile;
 pub mod sealed;
 pub mod time;
+pub mod webhook;
+pub mod workspace;
 
 pub use ids::{AttemptId, DeliveryKey, EventId, KeyId, Position, WebhookId, WorkspaceId};
 pub use time::{Millis, Time};

@@ -13,12 +13,14 @@ mod pick;
 mod rules;
 mod schema;
 mod shape;
+mod types;
 mod wire;
 
 pub use catalogue::{AnyType, EventType, EventTypes, TypePattern};
 pub use date_time::is_date_time;
 pub use depth::depth_within;
 pub use rules::{CreatedForm, CreatedRule, SecretRule, Terminal};
+pub use shape::ERRORS_MAX;
 
 use crate::invalid::FieldError;
 use crate::limits::JSON_DEPTH_MAX;
@@ -235,8 +237,6 @@ impl Profile {
         self.envelope.render(event, custom_fields, out);
     }
 }
-
-pub use shape::ERRORS_MAX;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 
 use super::rules::{DataPath, label};
 use super::schema;
-use super::shape::{Capture, Shape, Types};
+use super::shape::{Capture, Shape};
+use super::types::Types;
 use super::wire::{AnyTypeToml, EventTypeToml, ProfileToml};
 use crate::invalid::FieldError;
 use crate::limits::{EVENT_BYTES_DEFAULT, EVENT_TYPE_CHARS_MAX};

@@ -4,7 +4,8 @@
 //! `description`. Any other keyword is an error: a schema that promises what is not checked would be worse than none.
 
 use super::rules::DataPath;
-use super::shape::{Capture, MEMBERS_MAX, Member, Shape, Types};
+use super::shape::{Capture, MEMBERS_MAX, Member, Shape};
+use super::types::Types;
 use crate::invalid::FieldError;
 use crate::limits::JSON_DEPTH_MAX;
 use serde_json::{Map, Value};

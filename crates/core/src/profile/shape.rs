@@ -6,6 +6,7 @@
 
 use super::Checked;
 use super::date_time::is_date_time;
+use super::types::{Types, is_integral, list};
 use crate::invalid::FieldError;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -16,62 +17,6 @@ use std::fmt;
 pub const ERRORS_MAX: usize = 20;
 /// Members that one object of a schema can describe: one bit each.
 pub(super) const MEMBERS_MAX: usize = 64;
-
-/// A set of JSON's types, one bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Types(pub u8);
-
-impl Types {
-    pub const NULL: Types = Types(1);
-    pub const BOOLEAN: Types = Types(2);
-    pub const INTEGER: Types = Types(4);
-    /// A number that is no integer; the schema's `number` is this and `INTEGER`.
-    pub const FRACTION: Types = Types(8);
-    pub const STRING: Types = Types(16);
-    pub const ARRAY: Types = Types(32);
-    pub const OBJECT: Types = Types(64);
-    pub const ANY: Types = Types(127);
-
-    pub fn with(self, other: Types) -> Types {
-        Types(self.0 | other.0)
-    }
-
-    fn has(self, kind: Types) -> bool {
-        self.0 & kind.0 != 0
-    }
-
-    /// `a string, a number or null`.
-    fn describe(self) -> String {
-        let number = Types::INTEGER.with(Types::FRACTION);
-        let named = [
-            (Types::OBJECT, "an object"),
-            (Types::ARRAY, "an array"),
-            (Types::STRING, "a string"),
-            (number, "a number"),
-            (Types::INTEGER, "an integer"),
-            (Types::BOOLEAN, "a boolean"),
-            (Types::NULL, "null"),
-        ];
-        let mut left = self;
-        let mut words = Vec::new();
-        for (kinds, word) in named {
-            if left.0 & kinds.0 == kinds.0 {
-                left = Types(left.0 & !kinds.0);
-                words.push(word);
-            }
-        }
-        list(&words)
-    }
-}
-
-/// `a, b or c`.
-fn list(words: &[&str]) -> String {
-    match words {
-        [] => "nothing".into(),
-        [one] => (*one).into(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
 
 /// What the pass takes along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +131,7 @@ impl Pass {
 
     /// A value that is not looked into, as raw text.
     fn leaf(&mut self, shape: &Shape, raw: &str, at: &Path<'_>) {
-        let kind = kind_of(raw);
+        let kind = Types::of(raw);
         self.expect(shape, kind, at);
         if kind == Types::STRING && (shape.one_of.is_some() || shape.date_time || shape.capture.is_some()) {
             self.string(shape, raw, at);
@@ -225,25 +170,6 @@ impl Pass {
             Capture::Created => &mut self.checked.created,
         }
     }
-}
-
-/// The type of a value by its first byte; `raw` is valid JSON without space around it.
-fn kind_of(raw: &str) -> Types {
-    match raw.as_bytes().first() {
-        Some(b'"') => Types::STRING,
-        Some(b'{') => Types::OBJECT,
-        Some(b'[') => Types::ARRAY,
-        Some(b't' | b'f') => Types::BOOLEAN,
-        Some(b'n') => Types::NULL,
-        _ if is_integer(raw) => Types::INTEGER,
-        _ => Types::FRACTION,
-    }
-}
-
-/// As JSON Schema counts: `2`, but `2.0` and `2e3` as well.
-fn is_integer(number: &str) -> bool {
-    let plain = !number.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
-    plain || number.parse::<f64>().is_ok_and(|n| n.fract() == 0.0)
 }
 
 /// The content of a JSON string; `None` where it is not Unicode.
@@ -350,7 +276,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        let kind = if number.fract() == 0.0 {
+        let kind = if is_integral(number) {
             Types::INTEGER
         } else {
             Types::FRACTION

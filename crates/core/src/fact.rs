@@ -1,0 +1,126 @@
+//! What happened: the facts of the log, and the only way in which state changes.
+
+use std::sync::Arc;
+
+use crate::attempt::Attempt;
+use crate::delivery::{Cell, Was};
+use crate::event::Event;
+use crate::ids::{EventId, KeyId, Position, WebhookId, WorkspaceId};
+use crate::profile::Profile;
+use crate::sealed::SealingKeyId;
+use crate::time::Time;
+use crate::webhook::Webhook;
+use crate::workspace::Key;
+
+/// One fact. Whatever a decision drew or computed is in it, so that applying it needs nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A profile can be used from here on. A later one of the same name takes over for later events.
+    ProfileRegistered(Arc<Profile>),
+    /// A workspace was made.
+    WorkspaceCreated {
+        /// Named by this fact's position.
+        id: WorkspaceId,
+        /// For people.
+        name: Box<str>,
+        /// The profile's name.
+        profile: Box<str>,
+        /// Made and synced before this fact.
+        sealing_key: SealingKeyId,
+    },
+    /// A workspace has another name.
+    WorkspaceRenamed {
+        /// Which.
+        id: WorkspaceId,
+        /// The new name.
+        name: Box<str>,
+    },
+    /// A workspace is gone, and with it its keys, webhooks and pending deliveries.
+    WorkspaceDeleted {
+        /// Which.
+        id: WorkspaceId,
+    },
+    /// A key may be used.
+    KeyCreated(Key),
+    /// A key may no longer be used.
+    KeyRevoked {
+        /// Where it acted.
+        workspace: WorkspaceId,
+        /// Which.
+        id: KeyId,
+    },
+    /// A webhook was made.
+    WebhookCreated(Arc<Webhook>),
+    /// A webhook has other settings: the whole of it as it is now.
+    WebhookChanged(Arc<Webhook>),
+    /// A webhook is gone, and what was pending for it is cancelled.
+    WebhookDeleted {
+        /// Whose it was.
+        workspace: WorkspaceId,
+        /// Which.
+        id: WebhookId,
+    },
+    /// An event was accepted and its deliveries chosen. Its payload lies beside it.
+    EventAccepted(Arc<Event>),
+    /// An attempt has ended. The kept part of the response's body lies beside it.
+    AttemptFinished {
+        /// The delivery as it is now.
+        cell: Cell,
+        /// What it was.
+        was: Was,
+        /// What happened.
+        attempt: Attempt,
+    },
+    /// A delivery was made due at once, by hand.
+    RetryRequested {
+        /// The delivery as it is now.
+        cell: Cell,
+        /// What it was.
+        was: Was,
+    },
+    /// A test was sent. The kept part of the response's body lies beside it.
+    TestFinished {
+        /// Whose webhook.
+        workspace: WorkspaceId,
+        /// Which webhook.
+        webhook: WebhookId,
+        /// The sample's id.
+        event_id: EventId,
+        /// The sample's type.
+        event_type: Box<str>,
+        /// What happened.
+        attempt: Attempt,
+    },
+}
+
+impl Fact {
+    /// Whether it is about profiles, workspaces, keys or webhooks.
+    pub fn concerns_directory(&self) -> bool {
+        match self {
+            Fact::ProfileRegistered(_)
+            | Fact::WorkspaceCreated { .. }
+            | Fact::WorkspaceRenamed { .. }
+            | Fact::WorkspaceDeleted { .. }
+            | Fact::KeyCreated(_)
+            | Fact::KeyRevoked { .. }
+            | Fact::WebhookCreated(_)
+            | Fact::WebhookChanged(_)
+            | Fact::WebhookDeleted { .. } => true,
+            Fact::EventAccepted(_)
+            | Fact::AttemptFinished { .. }
+            | Fact::RetryRequested { .. }
+            | Fact::TestFinished { .. } => false,
+        }
+    }
+}
+
+/// A fact with its place and time, as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in the log.
+    pub position: Position,
+    /// Engine time of its turn.
+    pub time: Time,
+    /// What happened.
+    pub fact: Fact,
+}

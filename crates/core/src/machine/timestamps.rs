@@ -1,0 +1,197 @@
+//! Timestamps that do not repeat within a workspace and type, for receivers that recognise an event by them.
+//!
+//! A taken time moves to the next free millisecond of its second; when that second has none left, to microseconds, of which a second has
+//! 999,000 beside its milliseconds; then to the next second. Taken milliseconds are kept as runs, so that a burst costs one entry.
+
+use std::collections::BTreeMap;
+
+use crate::ids::WorkspaceId;
+use crate::time::Time;
+
+/// The timestamps taken so far, by workspace and type. Costs about 50 bytes for each run of adjacent milliseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Timestamps {
+    taken: BTreeMap<WorkspaceId, BTreeMap<Box<str>, Taken>>,
+}
+
+/// What one type of one workspace has taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Taken {
+    /// First millisecond → last millisecond of a run.
+    millis: BTreeMap<u64, u64>,
+    /// Second → the last microsecond within it that was given out.
+    micros: BTreeMap<u64, u32>,
+}
+
+impl Timestamps {
+    /// The first free timestamp at or after `created`. A text that is not a time (no profile with unique times lets one in) stays as it is.
+    pub(super) fn free_from(&self, workspace: WorkspaceId, event_type: &str, created: &str) -> Box<str> {
+        let taken = self.taken.get(&workspace).and_then(|types| types.get(event_type));
+        match (taken, created.parse::<Time>()) {
+            (Some(taken), Ok(wish)) => taken.free_from(wish.0).to_string().into(),
+            _ => created.into(),
+        }
+    }
+
+    /// Marks the timestamp of an accepted event as taken.
+    pub(super) fn take(&mut self, workspace: WorkspaceId, event_type: &str, created: &str) {
+        let Some(stamp) = Stamp::parse(created) else { return };
+        let types = self.taken.entry(workspace).or_default();
+        match types.get_mut(event_type) {
+            Some(taken) => taken.take(stamp),
+            None => types.entry(event_type.into()).or_default().take(stamp),
+        }
+    }
+
+    /// Forgets a workspace.
+    pub(super) fn forget(&mut self, workspace: WorkspaceId) {
+        self.taken.remove(&workspace);
+    }
+}
+
+const SECONDS_AHEAD_MAX: usize = 86_400;
+
+/// A timestamp: a whole millisecond, or a microsecond between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stamp {
+    Millis(u64),
+    /// The second and the microsecond within it; never a whole millisecond.
+    Micros(u64, u32),
+}
+
+impl Stamp {
+    fn parse(text: &str) -> Option<Stamp> {
+        let at: jiff::Timestamp = text.parse().ok()?;
+        let micros = u64::try_from(at.as_microsecond()).ok()?;
+        match micros % 1000 {
+            0 => Some(Stamp::Millis(micros / 1000)),
+            _ => Some(Stamp::Micros(micros / 1_000_000, (micros % 1_000_000) as u32)),
+        }
+    }
+}
+
+impl std::fmt::Display for Stamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stamp::Millis(ms) => Time(*ms).fmt(f),
+            Stamp::Micros(second, micros) => {
+                let at = jiff::Timestamp::from_microsecond((second * 1_000_000) as i64 + i64::from(*micros));
+                write!(f, "{:.6}", at.map_err(|_| std::fmt::Error)?)
+            }
+        }
+    }
+}
+
+impl Taken {
+    /// The first free stamp at or after `wish`, looking at most a day ahead: no one fills 86 billion microseconds.
+    fn free_from(&self, mut wish: u64) -> Stamp {
+        for _ in 0..SECONDS_AHEAD_MAX {
+            let second = wish / 1000;
+            let free = match self.millis.range(..=wish).next_back() {
+                Some((_, &last)) if last >= wish => last + 1,
+                _ => wish,
+            };
+            if free / 1000 == second {
+                return Stamp::Millis(free);
+            }
+            let last = self
+                .micros
+                .get(&second)
+                .copied()
+                .unwrap_or(0)
+                .max((wish % 1000) as u32 * 1000);
+            let next = if (last + 1).is_multiple_of(1000) {
+                last + 2
+            } else {
+                last + 1
+            };
+            if next < 1_000_000 {
+                return Stamp::Micros(second, next);
+            }
+            wish = (second + 1) * 1000;
+        }
+        Stamp::Millis(wish)
+    }
+
+    fn take(&mut self, stamp: Stamp) {
+        match stamp {
+            Stamp::Micros(second, micros) => {
+                let last = self.micros.entry(second).or_default();
+                *last = micros.max(*last);
+            }
+            Stamp::Millis(ms) => {
+                let before = self
+                    .millis
+                    .range(..=ms)
+                    .next_back()
+                    .map(|(&first, &last)| (first, last));
+                if before.is_some_and(|(_, last)| last >= ms) {
+                    return;
+                }
+                let first = before
+                    .filter(|&(_, last)| last + 1 == ms)
+                    .map_or(ms, |(first, _)| first);
+                let last = self.millis.remove(&(ms + 1)).unwrap_or(ms);
+                self.millis.insert(first, last);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn workspace() -> WorkspaceId {
+        WorkspaceId(crate::ids::Position::new(0, 0))
+    }
+
+    fn publish(stamps: &mut Timestamps, created: &str) -> String {
+        let free = stamps.free_from(workspace(), "EMAIL_SENT", created);
+        stamps.take(workspace(), "EMAIL_SENT", &free);
+        free.into()
+    }
+
+    #[test]
+    fn a_taken_time_moves_to_the_next_free_millisecond() {
+        let mut stamps = Timestamps::default();
+        let noon = "2026-02-19T12:00:00.000Z";
+        assert_eq!(publish(&mut stamps, noon), noon);
+        assert_eq!(publish(&mut stamps, noon), "2026-02-19T12:00:00.001Z");
+        assert_eq!(
+            publish(&mut stamps, "2026-02-19T12:00:00.001Z"),
+            "2026-02-19T12:00:00.002Z"
+        );
+        assert_eq!(
+            publish(&mut stamps, "2026-02-19T11:59:59.999Z"),
+            "2026-02-19T11:59:59.999Z"
+        );
+    }
+
+    #[test]
+    fn past_a_thousand_in_a_second_it_goes_on_in_microseconds() {
+        let mut stamps = Timestamps::default();
+        let noon = "2026-02-19T12:00:00.000Z";
+        let written: Vec<_> = (0..3000).map(|_| publish(&mut stamps, noon)).collect();
+        assert_eq!(written[999], "2026-02-19T12:00:00.999Z");
+        assert_eq!(written[1000], "2026-02-19T12:00:00.000001Z");
+        assert_eq!(written[1999], "2026-02-19T12:00:00.001001Z");
+        assert_eq!(written.iter().collect::<BTreeSet<_>>().len(), 3000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_timestamp_repeats_and_none_goes_back(wishes in prop::collection::vec(0u64..4000, 1..6000)) {
+            let mut stamps = Timestamps::default();
+            let mut seen = BTreeSet::new();
+            for wish in wishes {
+                let given = publish(&mut stamps, &Time(wish).to_string());
+                let at: Time = given.parse().expect("a time");
+                prop_assert!(at.0 >= wish, "{given} is before {wish}");
+                prop_assert!(seen.insert(given));
+            }
+        }
+    }
+}

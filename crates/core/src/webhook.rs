@@ -1,0 +1,123 @@
+//! A webhook: a subscription with URL, filter, secret and policy.
+
+use std::num::NonZeroU32;
+
+use crate::ids::{Position, WebhookId, WorkspaceId};
+use crate::policy::RetryPolicy;
+use crate::sealed::Sealed;
+use crate::time::{Millis, Time};
+
+/// A campaign's id as the customer wrote it: a JSON string or a JSON number. Compared as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignId {
+    /// The string's value, or the number's digits as given.
+    pub text: Box<str>,
+    /// Whether it was a number.
+    pub is_number: bool,
+}
+
+/// What the customer decides about a webhook. Secret and header values are sealed before they come here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// For people.
+    pub name: Box<str>,
+    /// For people.
+    pub description: Option<Box<str>>,
+    /// Where to; absolute http or https.
+    pub url: Box<str>,
+    /// Types of the profile's catalogue; at least one.
+    pub events: Vec<Box<str>>,
+    /// Only events of these campaigns; empty: of all, and of none.
+    pub campaign_ids: Vec<CampaignId>,
+    /// Members of contact and company that are sent beyond the base set.
+    pub custom_fields: Vec<Box<str>>,
+    /// Off: no new events, and pending deliveries wait.
+    pub enabled: bool,
+    /// Sent in the profile's secret header.
+    pub secret: Option<Sealed>,
+    /// Sent with every request: names in the clear, values sealed.
+    pub headers: Vec<(Box<str>, Sealed)>,
+    /// Instead of the profile's.
+    pub retry_policy: Option<RetryPolicy>,
+    /// For a whole attempt.
+    pub timeout: Millis,
+    /// Attempts a second, at the most.
+    pub rate_limit: Option<NonZeroU32>,
+}
+
+/// The time for a whole attempt when the webhook names none.
+pub const TIMEOUT_DEFAULT: Millis = Millis::from_secs(15);
+/// The least and the most a webhook may name.
+pub const TIMEOUT_RANGE: std::ops::RangeInclusive<u64> = 1_000..=60_000;
+
+/// A webhook as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Never reused.
+    pub id: WebhookId,
+    /// Whose it is.
+    pub workspace: WorkspaceId,
+    /// What the customer decided.
+    pub settings: Settings,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was last changed.
+    pub updated_at: Time,
+    /// The position of the fact that made it what it is. A worker holds one version and asks, just before it writes the request, whether
+    /// that is still the newest.
+    pub version: Position,
+    /// The position of the fact that last set `custom_fields`: what bodies are rendered from.
+    pub revision: Position,
+}
+
+/// A change to some settings; `None` leaves a setting as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// New name.
+    pub name: Option<Box<str>>,
+    /// New description, or none.
+    pub description: Option<Option<Box<str>>>,
+    /// New URL.
+    pub url: Option<Box<str>>,
+    /// New types.
+    pub events: Option<Vec<Box<str>>>,
+    /// New campaigns.
+    pub campaign_ids: Option<Vec<CampaignId>>,
+    /// New custom fields.
+    pub custom_fields: Option<Vec<Box<str>>>,
+    /// On or off.
+    pub enabled: Option<bool>,
+    /// New secret, or none.
+    pub secret: Option<Option<Sealed>>,
+    /// New headers, all of them.
+    pub headers: Option<Vec<(Box<str>, Sealed)>>,
+    /// New policy, or the profile's.
+    pub retry_policy: Option<Option<RetryPolicy>>,
+    /// New timeout.
+    pub timeout: Option<Millis>,
+    /// New rate, or none.
+    pub rate_limit: Option<Option<NonZeroU32>>,
+}
+
+impl Settings {
+    /// Takes over what `change` names.
+    pub fn change(&mut self, change: Change) {
+        fn set<T>(setting: &mut T, new: Option<T>) {
+            if let Some(value) = new {
+                *setting = value;
+            }
+        }
+        set(&mut self.name, change.name);
+        set(&mut self.description, change.description);
+        set(&mut self.url, change.url);
+        set(&mut self.events, change.events);
+        set(&mut self.campaign_ids, change.campaign_ids);
+        set(&mut self.custom_fields, change.custom_fields);
+        set(&mut self.enabled, change.enabled);
+        set(&mut self.secret, change.secret);
+        set(&mut self.headers, change.headers);
+        set(&mut self.retry_policy, change.retry_policy);
+        set(&mut self.timeout, change.timeout);
+        set(&mut self.rate_limit, change.rate_limit);
+    }
+}
