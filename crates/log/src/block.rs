@@ -1,0 +1,178 @@
+//! One block as read: a single buffer, its facts and payloads borrowed from it.
+//!
+//! A `Block` is whole: head, table and facts match their crcs. Payloads are checked when they are asked for, each under its own crc,
+//! because one may be erased or damaged without touching the facts.
+
+use crate::Fault;
+use crate::layout::{ChainHash, ENTRY, HEADER, Header, Kind, NO_PAYLOAD, Owner, u32_at};
+use bytes::Bytes;
+use postrider_core::{Position, Time};
+use std::sync::Arc;
+
+/// One group commit, owner entry or seal. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Block {
+    header: Header,
+    bytes: Bytes,
+    entries: Arc<[Entry]>,
+}
+
+/// Where a fact and its payload lie in the block's bytes.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    fact: u32,
+    fact_len: u32,
+    payload: u32,
+    payload_len: u32,
+    payload_crc: u32,
+}
+
+impl Block {
+    /// The block that `bytes` begin with.
+    pub(crate) fn decode(bytes: Bytes) -> Result<Block, Fault> {
+        let header = Header::decode(&bytes)?;
+        if bytes.len() < header.block_len() {
+            return Err(Fault::PastEnd);
+        }
+        let bytes = bytes.slice(..header.block_len());
+        check_front(&header, &bytes)?;
+        let entries = entries(&header, &bytes)?;
+        Ok(Block { header, bytes, entries })
+    }
+
+    /// Its number: dense, from 0.
+    pub fn number(&self) -> u64 {
+        self.header.number
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> Kind {
+        self.header.kind
+    }
+
+    /// When its facts happened.
+    pub fn time(&self) -> Time {
+        self.header.time
+    }
+
+    /// Who wrote it.
+    pub fn owner(&self) -> Owner {
+        self.header.owner
+    }
+
+    /// Its place in the chain: the same number with the same hash is the same block after the same past.
+    pub fn hash(&self) -> ChainHash {
+        self.header.hash()
+    }
+
+    /// How many facts it holds.
+    pub fn len(&self) -> u32 {
+        self.header.count
+    }
+
+    /// Whether it is an owner entry or a seal.
+    pub fn is_empty(&self) -> bool {
+        self.header.count == 0
+    }
+
+    /// Bytes that it takes in the log.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The fact at `index`.
+    pub fn fact(&self, index: u32) -> Option<&[u8]> {
+        let entry = self.entries.get(index as usize)?;
+        Some(&self.bytes[entry.fact as usize..][..entry.fact_len as usize])
+    }
+
+    /// All facts with their positions, in order.
+    pub fn facts(&self) -> impl ExactSizeIterator<Item = (Position, &[u8])> {
+        self.entries.iter().enumerate().map(|(index, entry)| {
+            let fact = &self.bytes[entry.fact as usize..][..entry.fact_len as usize];
+            (Position::new(self.header.number, index as u32), fact)
+        })
+    }
+
+    /// Bytes of the payload of the fact at `index`, if it has one, without looking at it.
+    pub fn payload_len(&self, index: u32) -> Option<usize> {
+        let entry = self.entries.get(index as usize)?;
+        (entry.payload_len != NO_PAYLOAD).then_some(entry.payload_len as usize)
+    }
+
+    /// The payload of the fact at `index`, if it has one; shares the block's buffer.
+    ///
+    /// # Errors
+    /// [`Fault::Payload`] when it does not match its crc.
+    pub fn payload(&self, index: u32) -> Result<Option<Bytes>, Fault> {
+        let Some(entry) = self.entries.get(index as usize).filter(|e| e.payload_len != NO_PAYLOAD) else {
+            return Ok(None);
+        };
+        let payload = self
+            .bytes
+            .slice(entry.payload as usize..(entry.payload + entry.payload_len) as usize);
+        if crc32c::crc32c(&payload) == entry.payload_crc {
+            Ok(Some(payload))
+        } else {
+            Err(Fault::Payload(index))
+        }
+    }
+
+    /// The first thing outside of the crcs of head, table and facts that is wrong: a payload, or padding that is not zero.
+    pub(crate) fn check_payloads(&self) -> Result<(), Fault> {
+        for index in 0..self.len() {
+            self.payload(index)?;
+        }
+        let used = self.header.front_len() + self.header.payloads_len as usize;
+        if self.bytes[used..].iter().all(|&byte| byte == 0) {
+            Ok(())
+        } else {
+            Err(Fault::Padding)
+        }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+/// Whether table and facts are those of `header`; `bytes` begin with the block's front.
+pub(crate) fn check_front(header: &Header, bytes: &[u8]) -> Result<(), Fault> {
+    let (table, facts) = bytes[HEADER..header.front_len()].split_at(header.table_len());
+    if crc32c::crc32c(table) != header.table_crc {
+        return Err(Fault::Table);
+    }
+    if crc32c::crc32c(facts) != header.facts_crc {
+        Err(Fault::Facts)
+    } else {
+        Ok(())
+    }
+}
+
+/// The table, with offsets in place of lengths. Lengths must add up to what the head says.
+fn entries(header: &Header, bytes: &[u8]) -> Result<Arc<[Entry]>, Fault> {
+    let (mut fact, mut payload) = ((HEADER + header.table_len()) as u64, header.front_len() as u64);
+    let entries: Arc<[Entry]> = bytes[HEADER..][..header.table_len()]
+        .chunks_exact(ENTRY)
+        .map(|row| {
+            let (fact_len, payload_len, payload_crc) = (u32_at(row, 0), u32_at(row, 4), u32_at(row, 8));
+            let entry = Entry {
+                fact: fact as u32,
+                fact_len,
+                payload: payload as u32,
+                payload_len,
+                payload_crc,
+            };
+            fact += u64::from(fact_len);
+            payload += if payload_len == NO_PAYLOAD {
+                0
+            } else {
+                u64::from(payload_len)
+            };
+            entry
+        })
+        .collect();
+    let end = header.front_len() as u64;
+    let adds_up = fact == end && payload == end + u64::from(header.payloads_len);
+    if adds_up { Ok(entries) } else { Err(Fault::Length) }
+}

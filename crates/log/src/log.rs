@@ -1,0 +1,90 @@
+//! What every log promises, whatever keeps it: one writer with one append in flight, durable when it returns; any number of readers
+//! that see nothing before it is durable.
+
+use crate::{AppendError, Batch, Block, ChainHash, ClaimError, LogId, Owner, ReadError, ReserveError};
+use bytes::Bytes;
+use postrider_core::{Position, Time};
+
+/// An opened log that nobody writes yet.
+pub trait EventLog: Sized {
+    /// Appends.
+    type Writer: LogWriter;
+    /// Reads.
+    type Reader: LogReader;
+
+    /// Takes the log for `node` with an owner entry, which is durable when this returns and fences every writer before it. The entry
+    /// is stamped with `now`, or with the last record's time if that is later.
+    ///
+    /// # Errors
+    /// When the log holds another shard, or the entry cannot be written.
+    fn claim(self, shard: u32, node: u64, now: Time) -> Result<Claimed<Self::Writer, Self::Reader>, ClaimError>;
+}
+
+/// A log that is ours.
+#[derive(Debug)]
+pub struct Claimed<W, R> {
+    /// The only one.
+    pub writer: W,
+    /// Clone it freely.
+    pub reader: R,
+    /// Which log this is.
+    pub log: LogId,
+    /// Who we are now, with our epoch.
+    pub owner: Owner,
+    /// The last record's time: engine time starts there or later.
+    pub time: Time,
+}
+
+/// The one who appends. `&mut self` keeps it at one append in flight, by type.
+pub trait LogWriter: Send {
+    /// The number of the next block, so that the positions of a turn are known before it is appended.
+    fn tail(&self) -> u64;
+
+    /// The hash of the block before [`tail`](Self::tail); zeros before the first.
+    fn hash(&self) -> ChainHash;
+
+    /// Makes sure of space for one block of `bytes` (see [`Batch::bytes`]) before a byte of it is written: the next append of a batch
+    /// of that size, and a seal after it, cannot be `Full`.
+    ///
+    /// # Errors
+    /// `Full` harms nothing and may be tried again.
+    fn reserve(&mut self, bytes: usize) -> Result<(), ReserveError>;
+
+    /// Appends `batch` as block `expected`; durable when it returns that number. Panics on an empty batch and on one older than the
+    /// last block.
+    ///
+    /// # Errors
+    /// After `Unavailable` the writer is poisoned. The other errors wrote nothing.
+    fn append(&mut self, expected: u64, batch: &Batch) -> Result<u64, AppendError>;
+
+    /// Appends an empty block, so that damage to the block before can be told from a torn tail. Does nothing after a seal.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    fn seal(&mut self) -> Result<(), AppendError>;
+}
+
+/// Reads what is durable.
+pub trait LogReader: Clone + Send + Sync {
+    /// The oldest block that is still there.
+    fn first(&self) -> u64;
+
+    /// The number after that of the last durable block.
+    fn end(&self) -> u64;
+
+    /// Block `number`, whole; `None` outside of `first..end`.
+    ///
+    /// # Errors
+    /// `Damaged` with file and offset. A damaged payload is found only by asking for it.
+    fn read_block(&self, number: u64) -> Result<Option<Block>, ReadError>;
+
+    /// The payload of the fact at `at`, if there are such a fact and payload. Reads that payload and the block's table, not the block.
+    ///
+    /// # Errors
+    /// `Damaged` when it does not match its crc.
+    fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError>;
+
+    /// The blocks from number `from` to the end. Asked again at the end, it goes on with what has come since. What follows
+    /// an error is not to be relied on.
+    fn blocks(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>>;
+}

@@ -1,0 +1,265 @@
+//! The log in RAM, for tests and the simulator: the same blocks, the same rules, and crashes on demand. Nothing outlives the process.
+
+use crate::layout::{Chain, Header, Kind, Owner};
+use crate::{AppendError, Batch, Block, ChainHash, ClaimError, Claimed, Damage, EventLog, LogId, LogReader, LogWriter};
+use crate::{ReadError, ReserveError};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use postrider_core::{Position, Time, limits};
+use std::io;
+use std::sync::Arc;
+
+/// A log in RAM. Clones are the same log: claiming one fences the writer of the other.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What becomes of the block whose append fails; both may happen to a real one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It never reached the disk.
+    Lost,
+    /// It is durable, though its writer was told otherwise.
+    Kept,
+}
+
+#[derive(Clone, Debug)]
+struct Shared {
+    blocks: Vec<Block>,
+    chain: Chain,
+    bytes: usize,
+    capacity: usize,
+    next_append: Option<Fate>,
+    crashed: bool,
+}
+
+impl Memory {
+    /// An empty log without a bound.
+    pub fn new(id: LogId) -> Memory {
+        let shared = Shared {
+            blocks: Vec::new(),
+            chain: Chain::start(id),
+            bytes: 0,
+            capacity: usize::MAX,
+            next_append: None,
+            crashed: false,
+        };
+        Memory {
+            shared: Arc::new(Mutex::new(shared)),
+        }
+    }
+
+    /// From now on all blocks together may have `bytes`; what is over that is `Full`.
+    pub fn set_capacity(&self, bytes: usize) {
+        self.shared.lock().capacity = bytes;
+    }
+
+    /// Makes the next append fail as a disk does, with the block lost or kept.
+    pub fn fail_next_append(&self, fate: Fate) {
+        self.shared.lock().next_append = Some(fate);
+    }
+
+    /// Pulls the plug: every writer of this log fails from now on. Returns the log as the next process finds it.
+    pub fn crash(&self) -> Memory {
+        let mut shared = self.shared.lock();
+        let survivor = Shared {
+            next_append: None,
+            ..shared.clone()
+        };
+        shared.crashed = true;
+        Memory {
+            shared: Arc::new(Mutex::new(survivor)),
+        }
+    }
+}
+
+impl EventLog for Memory {
+    type Writer = Writer;
+    type Reader = Reader;
+
+    fn claim(self, shard: u32, node: u64, now: Time) -> Result<Claimed<Writer, Reader>, ClaimError> {
+        let mut shared = self.shared.lock();
+        let last = shared.chain;
+        if last.next > 0 && last.owner.shard != shard {
+            return Err(ClaimError::WrongShard {
+                asked: shard,
+                found: last.owner.shard,
+            });
+        }
+        let owner = Owner {
+            shard,
+            node,
+            epoch: last.owner.epoch + 1,
+        };
+        let header = Header {
+            time: last.time.max(now),
+            ..last.bare(Kind::Owner, owner)
+        };
+        shared.reserve(header.block_len()).map_err(|error| match error {
+            ReserveError::Full | ReserveError::TooLarge(_) => ClaimError::Full,
+            ReserveError::Unavailable(why) => ClaimError::Unavailable(why),
+        })?;
+        shared.push(&header, &Batch::default());
+        drop(shared);
+        let writer = Writer {
+            shared: self.shared.clone(),
+            owner,
+            tail: last.next + 1,
+            poison: None,
+        };
+        let reader = Reader { shared: self.shared };
+        Ok(Claimed {
+            writer,
+            reader,
+            log: last.log,
+            owner,
+            time: header.time,
+        })
+    }
+}
+
+impl Shared {
+    fn reserve(&self, bytes: usize) -> Result<(), ReserveError> {
+        match bytes {
+            _ if self.crashed => Err(ReserveError::Unavailable(Arc::new(io::Error::other("crashed")))),
+            _ if bytes > limits::BLOCK_BYTES_MAX => Err(ReserveError::TooLarge(bytes)),
+            // As in a journal, a seal always finds room.
+            _ if self.bytes.saturating_add(bytes) > self.capacity => Err(ReserveError::Full),
+            _ => Ok(()),
+        }
+    }
+
+    fn push(&mut self, header: &Header, batch: &Batch) {
+        let mut bytes = Vec::with_capacity(header.block_len());
+        bytes.extend_from_slice(&header.encode());
+        for part in [&batch.table, &batch.facts, &batch.payloads] {
+            bytes.extend_from_slice(part);
+        }
+        bytes.resize(header.block_len(), 0);
+        let block = Block::decode(bytes.into()).expect("what was just encoded decodes");
+        self.bytes += block.bytes();
+        self.chain = self.chain.then(header);
+        self.blocks.push(block);
+    }
+}
+
+/// Appends to a [`Memory`].
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Mutex<Shared>>,
+    owner: Owner,
+    tail: u64,
+    poison: Option<Arc<io::Error>>,
+}
+
+impl Writer {
+    fn write(&mut self, expected: u64, batch: &Batch, kind: Kind) -> Result<u64, AppendError> {
+        if let Some(why) = &self.poison {
+            return Err(AppendError::Unavailable(why.clone()));
+        }
+        let mut shared = self.shared.lock();
+        let chain = shared.chain;
+        if expected != chain.next || chain.owner != self.owner {
+            return Err(AppendError::Fenced {
+                expected,
+                tail: chain.next,
+            });
+        }
+        let header = if kind == Kind::Facts {
+            chain.facts(batch)
+        } else {
+            chain.bare(kind, chain.owner)
+        };
+        if kind == Kind::Facts || shared.crashed {
+            shared.reserve(batch.bytes())?;
+        }
+        let fate = shared.next_append.take();
+        if fate != Some(Fate::Lost) {
+            shared.push(&header, batch);
+        }
+        if fate.is_some() {
+            let why = Arc::new(io::Error::other("this append was to fail"));
+            self.poison = Some(why.clone());
+            return Err(AppendError::Unavailable(why));
+        }
+        self.tail = expected + 1;
+        Ok(expected)
+    }
+}
+
+impl LogWriter for Writer {
+    fn tail(&self) -> u64 {
+        self.tail
+    }
+
+    fn hash(&self) -> ChainHash {
+        self.shared.lock().chain.hash
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), ReserveError> {
+        match &self.poison {
+            Some(why) => Err(ReserveError::Unavailable(why.clone())),
+            None => self.shared.lock().reserve(bytes),
+        }
+    }
+
+    fn append(&mut self, expected: u64, batch: &Batch) -> Result<u64, AppendError> {
+        assert!(!batch.is_empty(), "a turn without facts appends nothing");
+        let last = self.shared.lock().chain.time;
+        assert!(batch.time() >= last, "record times never decrease");
+        self.write(expected, batch, Kind::Facts)
+    }
+
+    fn seal(&mut self) -> Result<(), AppendError> {
+        let sealed = self.poison.is_none() && self.shared.lock().chain.kind == Some(Kind::Seal);
+        if sealed {
+            Ok(())
+        } else {
+            self.write(self.tail, &Batch::default(), Kind::Seal).map(drop)
+        }
+    }
+}
+
+/// Reads a [`Memory`].
+#[derive(Clone, Debug)]
+pub struct Reader {
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl LogReader for Reader {
+    fn first(&self) -> u64 {
+        0
+    }
+
+    fn end(&self) -> u64 {
+        self.shared.lock().chain.next
+    }
+
+    fn read_block(&self, number: u64) -> Result<Option<Block>, ReadError> {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(self.shared.lock().blocks.get(at).cloned())
+    }
+
+    fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError> {
+        let Some(block) = self.read_block(at.block())? else {
+            return Ok(None);
+        };
+        let damaged = |fault| Damage {
+            file: "memory".into(),
+            offset: 0,
+            block: at.block(),
+            fault,
+        };
+        Ok(block.payload(at.index()).map_err(damaged)?)
+    }
+
+    fn blocks(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>> {
+        let mut next = from;
+        std::iter::from_fn(move || {
+            let block = self.read_block(next).transpose()?;
+            next += 1;
+            Some(block)
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! One suite for what every log promises, run on every implementation.
+
+use postrider_core::{Position, Time, limits};
+use postrider_log::memory::Memory;
+use postrider_log::{
+    AppendError, Batch, ChainHash, ClaimError, Claimed, EventLog, Kind, LogId, LogReader, LogWriter, Payload,
+};
+
+/// Makes a log, and opens it again after its writer is gone.
+trait Bed {
+    type Log: EventLog;
+    fn open(&self) -> Self::Log;
+}
+
+type ClaimedOf<B> = Claimed<<<B as Bed>::Log as EventLog>::Writer, <<B as Bed>::Log as EventLog>::Reader>;
+
+fn claim<B: Bed>(bed: &B, now: u64) -> ClaimedOf<B> {
+    bed.open().claim(7, 1, Time(now)).expect("claims")
+}
+
+fn batch(time: u64, facts: &[(&str, Option<&str>)]) -> Batch {
+    let mut batch = Batch::new(Time(time));
+    for (fact, payload) in facts {
+        batch.push(fact.as_bytes(), payload.map(|p| Payload::new(p.as_bytes())));
+    }
+    batch
+}
+
+fn what_was_appended_is_read_back<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 5);
+    let at = log.writer.tail();
+    assert_eq!(
+        log.writer
+            .append(at, &batch(10, &[("one", Some("body")), ("two", None), ("", Some(""))]))
+            .expect("appends"),
+        at
+    );
+
+    assert_eq!((log.writer.tail(), log.reader.end()), (at + 1, at + 1));
+    let block = log.reader.read_block(at).expect("reads").expect("is there");
+    assert_eq!(
+        (block.number(), block.time(), block.kind(), block.len()),
+        (at, Time(10), Kind::Facts, 3)
+    );
+    let facts: Vec<_> = block.facts().collect();
+    assert_eq!(
+        facts,
+        [
+            (Position::new(at, 0), &b"one"[..]),
+            (Position::new(at, 1), b"two"),
+            (Position::new(at, 2), b"")
+        ]
+    );
+    assert_eq!((block.fact(1), block.fact(3)), (Some(&b"two"[..]), None));
+    assert_eq!(block.payload(0).expect("whole").as_deref(), Some(&b"body"[..]));
+    assert_eq!(
+        (block.payload_len(0), block.payload_len(1), block.payload_len(2)),
+        (Some(4), None, Some(0))
+    );
+
+    let singly = |index| {
+        log.reader
+            .payload(Position::new(at, index))
+            .expect("reads")
+            .map(|p| p.to_vec())
+    };
+    assert_eq!(
+        [singly(0), singly(1), singly(2), singly(3)],
+        [Some(b"body".to_vec()), None, Some(vec![]), None]
+    );
+}
+
+fn a_claim_takes_a_block_and_raises_the_epoch<B: Bed>(bed: &B) {
+    let mut first = claim(bed, 5);
+    assert_eq!((first.owner.epoch, first.writer.tail(), first.time), (1, 1, Time(5)));
+    let block = first.reader.read_block(0).expect("reads").expect("is there");
+    assert_eq!(
+        (block.kind(), block.owner(), block.is_empty()),
+        (Kind::Owner, first.owner, true)
+    );
+    first.writer.append(1, &batch(9, &[("fact", None)])).expect("appends");
+    let id = first.log;
+    drop(first);
+
+    let second = claim(bed, 3);
+    assert_eq!((second.owner.epoch, second.writer.tail(), second.log), (2, 3, id));
+    assert_eq!(second.time, Time(9), "time never goes back, whatever the clock says");
+}
+
+fn another_shard_is_refused<B: Bed>(bed: &B) {
+    drop(claim(bed, 1));
+    let refused = bed.open().claim(8, 1, Time(1)).err();
+    assert!(
+        matches!(refused, Some(ClaimError::WrongShard { asked: 8, found: 7 })),
+        "{refused:?}"
+    );
+}
+
+fn an_append_elsewhere_than_at_the_tail_is_fenced<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 1);
+    for wrong in [0, 2] {
+        let refused = log.writer.append(wrong, &batch(1, &[("fact", None)]));
+        assert!(
+            matches!(refused, Err(AppendError::Fenced { expected, tail: 1 }) if expected == wrong),
+            "{refused:?}"
+        );
+    }
+    log.writer
+        .append(1, &batch(1, &[("fact", None)]))
+        .expect("a fenced append harms nothing");
+}
+
+fn a_block_over_the_limit_is_refused_and_harms_nothing<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 1);
+    let mut large = Batch::new(Time(1));
+    large.push(&[], Some(Payload::new(&vec![1; limits::BLOCK_BYTES_MAX])));
+    assert!(log.writer.reserve(large.bytes()).is_err());
+    assert!(matches!(log.writer.append(1, &large), Err(AppendError::TooLarge(_))));
+    assert_eq!((log.writer.tail(), log.reader.end()), (1, 1));
+
+    let mut largest = Batch::new(Time(1));
+    largest.push(&[], Some(Payload::new(&vec![1; limits::BLOCK_BYTES_MAX - 104 - 12])));
+    assert_eq!(largest.bytes(), limits::BLOCK_BYTES_MAX);
+    log.writer.append(1, &largest).expect("appends");
+    assert!(log.reader.payload(Position::new(1, 0)).expect("reads").is_some());
+}
+
+fn a_seal_is_a_block_but_not_twice<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 1);
+    log.writer.append(1, &batch(4, &[("fact", None)])).expect("appends");
+    log.writer.seal().expect("seals");
+    log.writer.seal().expect("does nothing");
+    assert_eq!((log.writer.tail(), log.reader.end()), (3, 3));
+    let seal = log.reader.read_block(2).expect("reads").expect("is there");
+    assert_eq!((seal.kind(), seal.time(), seal.len()), (Kind::Seal, Time(4), 0));
+    log.writer
+        .append(3, &batch(4, &[("fact", None)]))
+        .expect("goes on after a seal");
+    log.writer.seal().expect("seals");
+    assert_eq!(log.writer.tail(), 5);
+}
+
+fn all_blocks_come_in_order_with_one_chain<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 1);
+    for number in 1..200 {
+        let fact = "f".repeat(number as usize % 50);
+        log.writer
+            .append(number, &batch(number, &[(&fact, Some(&fact)), ("x", None)]))
+            .expect("appends");
+    }
+    let hash = log.writer.hash();
+    drop(log);
+
+    let log = claim(bed, 1);
+    let blocks: Vec<_> = log.reader.blocks(0).collect::<Result<_, _>>().expect("reads");
+    assert!(blocks.iter().map(|b| b.number()).eq(0..201));
+    assert!(blocks.is_sorted_by_key(|b| b.time()));
+    assert_eq!(blocks[199].hash(), hash);
+    let hashes: std::collections::HashSet<ChainHash> = blocks.iter().map(|b| b.hash()).collect();
+    assert_eq!(hashes.len(), blocks.len());
+    for (from, expected) in [(150, 51), (200, 1), (201, 0), (u64::MAX, 0)] {
+        assert_eq!(log.reader.blocks(from).count(), expected, "from {from}");
+    }
+    for number in [0, 1, 77, 199] {
+        let block = log.reader.read_block(number).expect("reads").expect("is there");
+        assert_eq!(block.hash(), blocks[number as usize].hash());
+    }
+    assert!(log.reader.read_block(201).expect("reads").is_none());
+}
+
+fn a_reader_follows_the_writer<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 1);
+    let reader = log.reader.clone();
+    let mut blocks = reader.blocks(1);
+    assert!(blocks.next().is_none());
+    log.writer.append(1, &batch(1, &[("fact", None)])).expect("appends");
+    assert_eq!(blocks.next().expect("is there").expect("reads").number(), 1);
+    assert!(blocks.next().is_none());
+}
+
+macro_rules! suite {
+    ($($name:ident: $bed:expr;)*) => { $(
+        mod $name {
+            use super::*;
+            suite!(@ $bed, what_was_appended_is_read_back, a_claim_takes_a_block_and_raises_the_epoch, another_shard_is_refused,
+                an_append_elsewhere_than_at_the_tail_is_fenced, a_block_over_the_limit_is_refused_and_harms_nothing,
+                a_seal_is_a_block_but_not_twice, all_blocks_come_in_order_with_one_chain, a_reader_follows_the_writer);
+        }
+    )* };
+    (@ $bed:expr, $($story:ident),*) => { $(
+        #[test]
+        fn $story() {
+            super::$story(&$bed);
+        }
+    )* };
+}
+
+suite! {
+    memory: Memory::new(LogId([1; 16]));
+}
+
+impl Bed for Memory {
+    type Log = Memory;
+    fn open(&self) -> Memory {
+        self.clone()
+    }
+}
