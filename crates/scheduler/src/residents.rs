@@ -117,14 +117,19 @@ impl Residents {
 
     pub(crate) fn unlink(&mut self, list: &mut List, at: u32) {
         let Resident { next, prev, .. } = self.slab[at];
-        match prev {
-            NIL => list.head = next,
-            prev => self.slab[prev].next = next,
+        // What lies before the first and behind the last is never read, so taking the first does not touch the second.
+        match list.head == at {
+            true => list.head = next,
+            false => self.slab[prev].next = next,
         }
-        match next {
-            NIL => list.tail = prev,
-            next => self.slab[next].prev = prev,
+        match list.tail == at {
+            true => list.tail = prev,
+            false if list.head == next => {}
+            false => self.slab[next].prev = prev,
         }
         list.len -= 1;
+        if list.len == 0 {
+            *list = List::EMPTY;
+        }
     }
 }

@@ -43,31 +43,58 @@ impl Class {
     }
 }
 
-/// Members by class and round. Among those of one round the lower number goes first; each turn costs a round at least, so that
+/// A round, and who stands under it. Among those of one round the lower number goes first; each turn costs a round at least, so that
 /// favours nobody.
-pub(crate) struct Ring([BTreeSet<(u64, u32)>; Class::COUNT]);
+type Place = (u64, u32);
+
+/// No round is ever as late, and no member has this number.
+const NOBODY: Place = (u64::MAX, u32::MAX);
+
+/// Members by class and round. The first of each class is kept apart from the rest: it is asked for at every pick, and most hosts
+/// have one webhook, which then costs no tree and little memory to fetch.
+pub(crate) struct Ring {
+    first: [Place; Class::COUNT],
+    rest: Option<Box<Rest>>,
+}
+
+type Rest = [BTreeSet<Place>; Class::COUNT];
 
 impl Ring {
     pub(crate) fn new() -> Ring {
-        Ring(Default::default())
+        Ring {
+            first: [NOBODY; Class::COUNT],
+            rest: Default::default(),
+        }
     }
 
     pub(crate) fn insert(&mut self, class: Class, round: u64, member: u32) {
-        assert!(
-            self.0[class.index()].insert((round, member)),
-            "a member stands in one place"
-        );
+        let (first, place) = (&mut self.first[class.index()], (round, member));
+        let later = if place < *first {
+            std::mem::replace(first, place)
+        } else {
+            place
+        };
+        if later != NOBODY {
+            let rest = self.rest.get_or_insert_default();
+            assert!(rest[class.index()].insert(later), "a member stands in one place");
+        }
     }
 
     pub(crate) fn remove(&mut self, class: Class, round: u64, member: u32) {
-        assert!(
-            self.0[class.index()].remove(&(round, member)),
-            "a member stands where it was put"
-        );
+        let (first, place) = (&mut self.first[class.index()], (round, member));
+        let rest = self.rest.as_mut().map(|rest| &mut rest[class.index()]);
+        if *first == place {
+            *first = rest.and_then(BTreeSet::pop_first).unwrap_or(NOBODY);
+        } else {
+            assert!(
+                rest.is_some_and(|rest| rest.remove(&place)),
+                "a member stands where it was put"
+            );
+        }
     }
 
     /// The member of this class whose turn is first.
     pub(crate) fn first(&self, class: Class) -> Option<(u64, u32)> {
-        self.0[class.index()].first().copied()
+        Some(self.first[class.index()]).filter(|&first| first != NOBODY)
     }
 }
