@@ -9,7 +9,7 @@ mod batch;
 mod client;
 
 use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -219,6 +219,7 @@ impl Report {
             self.say(&format!("{hidden} more lines refused"));
         }
         self.bar.finish_and_clear();
-        println!("{}", self.counts());
+        // A reader that has gone away changes nothing about what was published.
+        let _ = writeln!(std::io::stdout(), "{}", self.counts());
     }
 }

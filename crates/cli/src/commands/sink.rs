@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver as Lines, SyncSender, TrySendError, sync_channel}
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::builder::BoolishValueParser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Usage;
@@ -46,7 +47,7 @@ pub struct Args {
           value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
     threads: Option<u16>,
     /// Print no line for each request
-    #[arg(long, env = "POSTRIDER_SINK_QUIET")]
+    #[arg(long, env = "POSTRIDER_SINK_QUIET", value_parser = BoolishValueParser::new())]
     quiet: bool,
 }
 

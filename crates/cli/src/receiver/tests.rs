@@ -80,7 +80,9 @@ fn dropping_it_closes_every_connection() {
     let mut stream = TcpStream::connect(receiver.addr()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let start = std::time::Instant::now();
     while receiver.stats().hung == 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "the request never came");
         std::thread::yield_now();
     }
     drop(receiver);

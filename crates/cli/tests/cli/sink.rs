@@ -4,7 +4,7 @@ use std::io::{BufRead, Read, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Sink, send};
+use crate::support::{Sink, postrider, send};
 
 #[test]
 fn it_answers_the_status_it_was_told_and_counts() {
@@ -112,6 +112,20 @@ fn each_request_is_a_line_unless_quiet() {
         line.trim_end().ends_with("Z POST /hook 200 contact.replied evt_1"),
         "{line}"
     );
+}
+
+#[test]
+fn options_may_come_from_the_environment() {
+    let output = postrider(&["sink", "--listen", "127.0.0.1:0"])
+        .env("POSTRIDER_SINK_STATUS", "42")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let output = postrider(&["sink", "--help"])
+        .env("POSTRIDER_SINK_QUIET", "1")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("POSTRIDER_SINK_QUIET=1"));
 }
 
 #[test]
