@@ -13,6 +13,7 @@ mod pick;
 mod rules;
 mod schema;
 mod shape;
+mod template;
 mod types;
 mod wire;
 
@@ -202,7 +203,7 @@ impl Profile {
     pub fn sample(&self, event_type: &str) -> Option<&[u8]> {
         match &self.event_types {
             EventTypes::Listed(_) => self.event_type(event_type).map(|t| t.sample.as_bytes()),
-            EventTypes::Any(any) => any.pattern.matches(event_type).then(|| any.sample.as_bytes()),
+            EventTypes::Any(any) => any.pattern.matches(event_type).then_some(any.sample.as_bytes()),
         }
     }
 

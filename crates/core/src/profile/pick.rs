@@ -91,7 +91,7 @@ impl Picks {
     }
 
     /// One pass over `data`. Where it cannot be read, what was found until there counts.
-    pub fn pick<'a, 'n>(&self, data: &'a str, names: &'n [&'n str]) -> Picked<'a, 'n> {
+    pub fn pick<'a, 'n>(&self, data: &'a [u8], names: &'n [&'n str]) -> Picked<'a, 'n> {
         let slots = vec![Found::Nothing; self.slots];
         let mut picked = Picked {
             slots,
@@ -99,13 +99,14 @@ impl Picks {
             names,
         };
         if !self.members.is_empty() {
+            // Only data that was never checked can fail here, as text or as JSON.
+            let text = std::str::from_utf8(data).unwrap_or_default();
             let walk = Walk {
                 members: &self.members,
                 place: None,
                 picked: &mut picked,
             };
-            // Only data that was never checked can fail here.
-            let _ = walk.deserialize(&mut serde_json::Deserializer::from_str(data));
+            let _ = walk.deserialize(&mut serde_json::Deserializer::from_str(text));
         }
         picked
     }

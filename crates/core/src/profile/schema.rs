@@ -17,6 +17,9 @@ pub(super) struct Schema {
     pub shape: Shape,
 }
 
+/// The one version of JSON Schema that is written here.
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
 type Texts = BTreeMap<String, String>;
 
 /// Compiles the schema `name`, with those that it refers to set in.
@@ -26,7 +29,7 @@ type Texts = BTreeMap<String, String>;
 pub(super) fn compile(name: &str, texts: &Texts) -> Result<Schema, FieldError> {
     let at = format!("schemas.{name}");
     let mut value = read(name, texts)?;
-    set_in(&mut value, texts, &at)?;
+    set_in(&mut value, texts)?;
     let shape = shape_of(&value, &at)?;
     if shape.types != Types::OBJECT {
         return Err(FieldError::new(at, "must have the type object"));
@@ -52,13 +55,13 @@ fn read(name: &str, texts: &Texts) -> Result<Value, FieldError> {
 }
 
 /// Replaces each `{"$ref": "name"}` by the schema of that name, which refers to no other: so there are no cycles and no explosion.
-fn set_in(value: &mut Value, texts: &Texts, at: &str) -> Result<(), FieldError> {
+fn set_in(value: &mut Value, texts: &Texts) -> Result<(), FieldError> {
     match value {
         Value::Object(map) => match reference(map) {
             Some(name) => *value = read(&name, texts)?,
-            None => return map.values_mut().try_for_each(|v| set_in(v, texts, at)),
+            None => return map.values_mut().try_for_each(|v| set_in(v, texts)),
         },
-        Value::Array(items) => return items.iter_mut().try_for_each(|v| set_in(v, texts, at)),
+        Value::Array(items) => return items.iter_mut().try_for_each(|v| set_in(v, texts)),
         _ => {}
     }
     Ok(())
@@ -77,7 +80,8 @@ fn shape_of(value: &Value, at: &str) -> Result<Shape, FieldError> {
     let mut shape = Shape::ANY;
     for (keyword, value) in map {
         match keyword.as_str() {
-            "$schema" | "description" if value.is_string() => {}
+            "$schema" if value == DRAFT => {}
+            "description" if value.is_string() => {}
             "type" => shape.types = types(value).ok_or_else(|| fault("type: must be types of JSON".into()))?,
             "properties" => properties(&mut shape, value, at)?,
             "required" => require(&mut shape, value).ok_or_else(|| fault("required: must be names".into()))?,
@@ -181,6 +185,12 @@ pub(super) fn take(root: &mut Shape, path: &DataPath, capture: Capture) -> Resul
     for name in path {
         if shape.date_time || shape.one_of.is_some() || shape.items.is_some() {
             return Err(FieldError::new(at(), "lies within something that is no object"));
+        }
+        if shape.members.len() == MEMBERS_MAX && !shape.members.iter().any(|m| *m.name == **name) {
+            return Err(FieldError::new(
+                at(),
+                format!("is one more than the {MEMBERS_MAX} members that can be described"),
+            ));
         }
         let next = member(shape, name);
         if next.takes.replace(capture).is_some_and(|other| other != capture) {

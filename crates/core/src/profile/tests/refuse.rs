@@ -157,6 +157,20 @@ fn a_campaign_has_a_text() {
 }
 
 #[test]
+fn an_object_describes_at_most_64_members_also_by_its_campaign() {
+    let members = |n: usize| (0..n).map(|i| format!("\"m{i}\": {{}},")).collect::<String>();
+    let with = |n: usize| {
+        let text = BUILT_IN[0]
+            .1
+            .replacen("\"campaign\": {", &format!("{}\"campaign\": {{", members(n)), 1);
+        Profile::parse(&text.replacen("id = \"campaign.id\"", "id = \"tag\"", 1)).map_err(|e| e.to_string())
+    };
+    assert!(with(58).is_ok());
+    assert!(with(59).is_err_and(|told| told.contains("data.tag: is one more than the 64")));
+    assert!(with(60).is_err_and(|told| told.contains("describes more than 64 members")));
+}
+
+#[test]
 fn envelopes_may_begin_with_what_can_be_left_out() {
     let text = BUILT_IN[2]
         .1
