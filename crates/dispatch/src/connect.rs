@@ -10,7 +10,7 @@ use postrider_core::attempt::{ErrorKind, Failure};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -30,16 +30,10 @@ pub(crate) async fn connect(
     tls: &Arc<ClientConfig>,
 ) -> Result<Stream, Failure> {
     let addresses = resolve(target, policy).await?;
-    match timeout(CONNECT_MAX, connect_any(target, &addresses, policy, tls)).await {
+    let until = Instant::now() + CONNECT_MAX;
+    match timeout_at(until, connect_any(target, &addresses, policy, tls, until)).await {
         Ok(connected) => connected,
-        Err(_) => Err(failure(
-            ErrorKind::Timeout,
-            format_args!(
-                "no connection to {} within {}; check that the receiver is up and its firewall lets this in",
-                target.origin(),
-                seconds(CONNECT_MAX)
-            ),
-        )),
+        Err(_) => Err(not_connected(target, &io::Error::from(io::ErrorKind::TimedOut))),
     }
 }
 
@@ -49,8 +43,8 @@ async fn connect_any(
     addresses: &[SocketAddr],
     policy: &AddressPolicy,
     tls: &Arc<ClientConfig>,
+    until: Instant,
 ) -> Result<Stream, Failure> {
-    let until = Instant::now() + CONNECT_MAX;
     let mut last_error = io::Error::from(io::ErrorKind::NotFound);
     for (index, address) in addresses.iter().enumerate() {
         let left = (addresses.len() - index) as u32;
@@ -61,13 +55,24 @@ async fn connect_any(
             Err(_) => last_error = io::Error::from(io::ErrorKind::TimedOut),
         }
     }
-    Err(failure(
+    Err(not_connected(target, &last_error))
+}
+
+/// Out of time or out of addresses; `error` is the last one's.
+fn not_connected(target: &Target, error: &io::Error) -> Failure {
+    let origin = target.origin();
+    if error.kind() == io::ErrorKind::TimedOut {
+        let limit = seconds(CONNECT_MAX);
+        let advice = "check that the receiver is up and its firewall lets this in";
+        return failure(
+            ErrorKind::Timeout,
+            format_args!("no connection to {origin} within {limit}; {advice}"),
+        );
+    }
+    failure(
         ErrorKind::Connect,
-        format_args!(
-            "no connection to {} ({last_error}); check that the receiver is up and listens there",
-            target.origin()
-        ),
-    ))
+        format_args!("no connection to {origin} ({error}); check that the receiver is up and listens there"),
+    )
 }
 
 async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
@@ -172,5 +177,94 @@ impl AsyncWrite for Stream {
             Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+    use crate::tls::client_config;
+
+    async fn connect_to(addresses: &[SocketAddr]) -> Result<Stream, Failure> {
+        let policy = AddressPolicy::from_words(["loopback"]).expect("a word");
+        let target = Target::parse("http://example.com/", false).expect("a URL");
+        let tls = client_config::<&[u8]>(&[]).expect("no extra roots");
+        connect_any(&target, addresses, &policy, &tls, Instant::now() + CONNECT_MAX).await
+    }
+
+    async fn listening() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound");
+        (listener, address)
+    }
+
+    /// A listener whose queue is full drops what comes: a port that neither accepts nor refuses.
+    async fn silent() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .expect("loopback has a free port");
+        let listener = socket.listen(1).expect("it is bound");
+        let address = listener.local_addr().expect("it is bound");
+        let mut queued = Vec::new();
+        while let Ok(Ok(stream)) = timeout_at(
+            Instant::now() + std::time::Duration::from_millis(100),
+            TcpStream::connect(address),
+        )
+        .await
+        {
+            queued.push(stream);
+        }
+        (listener, address, queued)
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_refuses() {
+        let (closed, refusing) = listening().await;
+        drop(closed);
+        let (_listener, open) = listening().await;
+        assert!(connect_to(&[refusing, open]).await.is_ok());
+        assert_eq!(
+            connect_to(&[refusing, refusing])
+                .await
+                .err()
+                .map(|failure| failure.kind),
+            Some(ErrorKind::Connect)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_leaves_time_for_the_next_and_alone_it_is_a_timeout() {
+        let (_full, silent, _queued) = silent().await;
+        let (_listener, open) = listening().await;
+        // From here on the clock jumps to the next timer whenever there is nothing else to do.
+        tokio::time::pause();
+        assert!(connect_to(&[silent, open]).await.is_ok());
+        let failure = connect_to(&[silent]).await.err().expect("nobody accepts");
+        assert_eq!(failure.kind, ErrorKind::Timeout);
+        assert!(
+            failure
+                .message
+                .contains("no connection to http://example.com within 5 s"),
+            "{}",
+            failure.message
+        );
+    }
+
+    #[tokio::test]
+    async fn the_far_end_is_judged_whatever_was_looked_up() {
+        let (_listener, open) = listening().await;
+        let target = Target::parse("http://example.com/", false).expect("a URL");
+        let tls = client_config::<&[u8]>(&[]).expect("no extra roots");
+        let until = Instant::now() + CONNECT_MAX;
+        let connected = connect_any(&target, &[open], &AddressPolicy::default(), &tls, until).await;
+        assert_eq!(
+            connected.err().map(|failure| failure.kind),
+            Some(ErrorKind::BlockedAddress)
+        );
     }
 }

@@ -104,6 +104,9 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// A dispatcher without connections. Call it and its methods within a tokio runtime with I/O and time.
+    ///
+    /// Names are looked up by the system on that runtime's blocking threads, and a lookup that was given up on stays there until the
+    /// system gives up too: end the runtime with `shutdown_timeout`, or it waits for that.
     pub fn new(config: Arc<Config>) -> Dispatcher {
         Dispatcher {
             config,
@@ -175,7 +178,10 @@ impl Dispatcher {
                 ),
             };
             if !still_wanted() {
-                self.pool.put(&target.origin, link, Instant::now());
+                // A new connection is not kept: before its first write it is not read, so its close would go unseen.
+                if pooled {
+                    self.pool.put(&target.origin, link, Instant::now());
+                }
                 return Ok(None);
             }
             match link.send(message).await {

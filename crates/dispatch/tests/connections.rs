@@ -3,10 +3,12 @@
 mod support;
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use postrider_core::attempt::ErrorKind;
-use postrider_dispatch::Dispatched;
+use postrider_dispatch::{Dispatched, limits};
 use support::*;
 use tokio::net::TcpListener;
 
@@ -128,6 +130,63 @@ async fn the_sweep_closes_what_the_receiver_closed() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         dispatcher.close_idle();
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_idle_too_long_or_is_too_old_is_not_used_again() {
+    for (idle, times, connections) in [(54, 5, 1), (56, 1, 2), (50, 6, 2)] {
+        let server = answering(OK).await;
+        let dispatcher = dispatcher(&["loopback"]);
+        assert_success(&send(&dispatcher, &server.url).await);
+        for _ in 0..times {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(idle)).await;
+            tokio::time::resume();
+            assert_success(&send(&dispatcher, &server.url).await);
+        }
+        assert_eq!(server.connections(), connections, "{times} times {idle} s");
+    }
+}
+
+#[tokio::test]
+async fn many_attempts_in_one_task_all_end_and_a_bounded_number_of_connections_is_kept() {
+    let server = answering(OK).await;
+    let dispatcher = dispatcher(&["loopback"]);
+    // More of them than one turn of a task may do before tokio holds back its I/O.
+    let mut attempts: Vec<_> = (0..100).map(|_| Box::pin(send(&dispatcher, &server.url))).collect();
+    poll_fn(|cx| {
+        attempts.retain_mut(|attempt| match attempt.as_mut().poll(cx) {
+            Poll::Ready(answer) => {
+                assert_success(&answer);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if attempts.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    assert_eq!(server.requests(), 100);
+    assert!(dispatcher.idle_connections() <= limits::IDLE_PER_ORIGIN_MAX);
+}
+
+#[tokio::test]
+async fn a_large_body_arrives_whole() {
+    let server = answering(OK).await;
+    let dispatcher = dispatcher(&["loopback"]);
+    let target = target(&server.url);
+    for _ in 0..2 {
+        let mut request = request(&target, PATIENT);
+        request.body = vec![b'x'; 1024 * 1024].into();
+        let Dispatched::Done(answer) = dispatcher.attempt(request, || true).await else {
+            panic!("withdrawn")
+        };
+        assert_success(&answer);
+    }
+    assert_eq!((server.connections(), server.requests()), (1, 2));
 }
 
 #[tokio::test]

@@ -55,21 +55,25 @@ impl Peer {
     /// The next whole request, head and body; `None` when the sender closed.
     pub async fn request(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
-        loop {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head
-                    .lines()
-                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-                if body.len() >= length.unwrap_or(0) {
-                    self.seen.requests.fetch_add(1, Ordering::SeqCst);
-                    return Some(text);
-                }
-            }
+        let mut whole = usize::MAX;
+        while bytes.len() < whole {
             if self.stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
                 return None;
             }
+            if let Some(head) = bytes
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n")
+                .filter(|_| whole == usize::MAX)
+            {
+                let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+                let length = text
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                whole = head + 4 + length.unwrap_or(0);
+            }
         }
+        self.seen.requests.fetch_add(1, Ordering::SeqCst);
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Writes, and does not mind if nobody listens any more.
