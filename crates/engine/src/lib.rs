@@ -1,1 +1,36 @@
-//! (rooms to come)
+//! The engine: what turns the pure machine into a running delivery service.
+//!
+//! An event's way: `handle` (checked in `intake`) → `inbox` → `writer` runs a turn of the `shard` (decide, apply, append, sync) → replies,
+//! `projector` → `views`, and jobs to the `worker`s, which render in `outgoing` and send through dispatch → reports back to the writer.
+//! One thread decides and appends; nobody else changes anything. There is no HTTP server here and no reading of the environment.
+
+mod clock;
+mod entropy;
+mod handle;
+mod inbox;
+mod intake;
+mod keyring;
+mod outgoing;
+mod overlay;
+mod payloads;
+mod poison;
+mod projector;
+mod recovery;
+pub mod shard;
+mod shared;
+mod start;
+mod views;
+mod worker;
+mod writer;
+
+pub use clock::{Clock, ClockMode};
+pub use handle::{AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, TestReport};
+pub use intake::{EventDraft, IntakeError, check as check_event};
+pub use keyring::{Keyring, KeyringError};
+pub use overlay::Overlay;
+pub use shared::Gauges;
+pub use start::{Engine, EngineOptions, StartError, Stopped};
+pub use views::{
+    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, LogEntry, LogFilter, Page, PageQuery, Subject,
+    read_cursor,
+};

@@ -1,0 +1,216 @@
+//! Reading through the handle. What was answered before a read began is in what it gives.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use postrider_core::delivery::Status;
+use postrider_core::directory::Directory;
+use postrider_core::event::Event;
+use postrider_core::{DeliveryKey, EventId, Position, WebhookId, WorkspaceId};
+
+use super::{Handle, READ_PATIENCE, Refused};
+use crate::outgoing::{self, Secrets};
+use crate::views::{
+    DeliveryFilter, DeliveryRow, EventFilter, LogEntry, LogFilter, Page, PageQuery, Subject, Views, status_of,
+};
+use crate::worker::headers_text;
+
+/// An entry of a log with the kept part of the response's body, and, where asked for, what was sent.
+#[derive(Clone, Debug)]
+pub struct AttemptDetail {
+    /// The entry.
+    pub entry: LogEntry,
+    /// The first bytes of the response's body.
+    pub response_body: Bytes,
+    /// Headers (masked) and body of the request.
+    pub request: Option<(Vec<(String, String)>, Bytes)>,
+}
+
+/// A delivery with its attempts.
+#[derive(Clone, Debug)]
+pub struct DeliveryDetail {
+    /// The delivery.
+    pub row: DeliveryRow,
+    /// As clients see it.
+    pub status: Status,
+    /// Oldest first; empty where only the delivery was asked for.
+    pub attempts: Vec<AttemptDetail>,
+}
+
+/// An event with its payload and deliveries.
+#[derive(Clone, Debug)]
+pub struct EventDetail {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Its data, byte for byte.
+    pub data: Bytes,
+    /// One a chosen webhook.
+    pub deliveries: Vec<DeliveryDetail>,
+}
+
+impl Handle {
+    /// A page of a webhook's log, with the responses' bodies.
+    ///
+    /// # Errors
+    /// When the views are too far behind, or the log can't be read.
+    pub async fn logs(
+        &self,
+        workspace: WorkspaceId,
+        webhook: WebhookId,
+        filter: LogFilter,
+        query: PageQuery,
+    ) -> Result<Page<AttemptDetail>, Refused> {
+        let page = self
+            .read(move |views, _| views.logs(workspace, webhook, &filter, query).map(LogEntry::clone))
+            .await?;
+        self.blocking(move |handle| page.map(|entry| handle.detail(entry, false)))
+            .await
+    }
+
+    /// A page of deliveries, without their attempts.
+    ///
+    /// # Errors
+    /// When the views are too far behind.
+    pub async fn deliveries(
+        &self,
+        workspace: WorkspaceId,
+        filter: DeliveryFilter,
+        query: PageQuery,
+    ) -> Result<Page<DeliveryDetail>, Refused> {
+        self.read(move |views, directory| {
+            views
+                .deliveries(workspace, directory, &filter, query)
+                .map(|row| bare(row, directory))
+        })
+        .await
+    }
+
+    /// A delivery with its attempts and what each sent; `None` when there is no such delivery.
+    ///
+    /// # Errors
+    /// When the views are too far behind.
+    pub async fn delivery(&self, workspace: WorkspaceId, key: DeliveryKey) -> Result<Option<DeliveryDetail>, Refused> {
+        let found = self.read(move |views, directory| {
+            let row = views.delivery(workspace, key)?;
+            Some((bare(row, directory), views.attempts(row).cloned().collect::<Vec<_>>()))
+        });
+        let Some((mut delivery, entries)) = found.await? else {
+            return Ok(None);
+        };
+        delivery.attempts = self
+            .blocking(move |h| entries.into_iter().map(|entry| h.detail(entry, true)).collect())
+            .await?;
+        Ok(Some(delivery))
+    }
+
+    /// A page of events.
+    ///
+    /// # Errors
+    /// When the views are too far behind.
+    pub async fn events(
+        &self,
+        workspace: WorkspaceId,
+        filter: EventFilter,
+        query: PageQuery,
+    ) -> Result<Page<Arc<Event>>, Refused> {
+        self.read(move |views, _| views.events(workspace, &filter, query).map(Arc::clone))
+            .await
+    }
+
+    /// An event with its payload and deliveries; `None` when there is no such event.
+    ///
+    /// # Errors
+    /// When the views are too far behind, or the payload can't be read.
+    pub async fn event(&self, workspace: WorkspaceId, id: EventId) -> Result<Option<EventDetail>, Refused> {
+        let found = self.read(move |views, directory| {
+            let (event, rows) = views.event(workspace, &id)?;
+            let deliveries = rows.into_iter().map(|row| bare(row, directory)).collect();
+            Some((Arc::clone(event), deliveries))
+        });
+        let Some((event, deliveries)) = found.await? else {
+            return Ok(None);
+        };
+        let at = event.at;
+        let data = self.blocking(move |handle| handle.payload(at)).await?;
+        Ok(Some(EventDetail {
+            event,
+            data,
+            deliveries,
+        }))
+    }
+
+    /// Waits until the views have taken in all that was durable when this was called, then reads.
+    async fn read<T>(&self, look: impl FnOnce(&Views, &Directory) -> T) -> Result<T, Refused> {
+        let shared = &self.0.shared;
+        let end = shared.durable_end();
+        let mut projected = shared.projected.subscribe();
+        let reached = tokio::time::timeout(READ_PATIENCE, projected.wait_for(|at| *at >= end)).await;
+        if !matches!(reached, Ok(Ok(_))) {
+            return Err(Refused::Overloaded);
+        }
+        let directory = shared.directory.read();
+        let views = shared.views.read();
+        Ok(look(&views, &directory))
+    }
+
+    /// Reading the log is file I/O: not on the caller's runtime.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Handle) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let handle = self.clone();
+        tokio::task::spawn_blocking(move || work(&handle))
+            .await
+            .map_err(|_| Refused::Closed)
+    }
+
+    fn detail(&self, entry: LogEntry, with_request: bool) -> AttemptDetail {
+        let response_body = self.payload(entry.position);
+        let request = if with_request { self.request_of(&entry) } else { None };
+        AttemptDetail {
+            entry,
+            response_body,
+            request,
+        }
+    }
+
+    /// What lies beside a record. A payload that can't be read is said so in the process's own log and shown as empty.
+    fn payload(&self, at: Position) -> Bytes {
+        self.0
+            .shared
+            .records
+            .payload(at)
+            .unwrap_or_else(|error| {
+                tracing::error!(%at, %error, "a payload cannot be read");
+                None
+            })
+            .unwrap_or_default()
+    }
+
+    /// The request of an attempt, made again from the webhook's version that it was sent with.
+    fn request_of(&self, entry: &LogEntry) -> Option<(Vec<(String, String)>, Bytes)> {
+        let Subject::Delivery(key, event) = &entry.subject else {
+            return None;
+        };
+        let shared = &self.0.shared;
+        let webhook = shared.webhook_at(entry.webhook, entry.attempt.webhook_version)?;
+        let data = self.payload(event.at);
+        let directory = shared.directory.read();
+        let profile = directory.profile(event.profile)?;
+        let revision = event.chosen.get(key.ordinal as usize)?.revision;
+        let mut headers = outgoing::webhook_headers(&webhook, profile, Secrets::Masked).ok()?;
+        outgoing::attempt_headers(&mut headers, &event.id, Some(*key), entry.attempt.number);
+        Some((
+            headers_text(&headers),
+            outgoing::body(&directory, event, &webhook, revision, &data)?,
+        ))
+    }
+}
+
+fn bare(row: &DeliveryRow, directory: &Directory) -> DeliveryDetail {
+    DeliveryDetail {
+        row: row.clone(),
+        status: status_of(&row.cell, directory),
+        attempts: Vec::new(),
+    }
+}

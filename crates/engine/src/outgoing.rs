@@ -1,0 +1,96 @@
+//! The request that a receiver gets: headers and body of one attempt, to be sent, or masked to be shown.
+
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use postrider_core::directory::Directory;
+use postrider_core::event::Event;
+use postrider_core::profile::{EventView, Profile};
+use postrider_core::sealed::Sealed;
+use postrider_core::webhook::Webhook;
+use postrider_core::{DeliveryKey, EventId, Position};
+use secrecy::ExposeSecret;
+
+use crate::keyring::{Keyring, OpenError};
+
+/// Names and values in the order in which they are sent.
+pub type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// What stands for a secret where a request is shown.
+pub const MASK: &str = "***";
+
+/// How sealed values are to appear.
+#[derive(Clone, Copy)]
+pub enum Secrets<'a> {
+    /// In the clear, to be sent.
+    Opened(&'a Keyring),
+    /// As [`MASK`], to be shown.
+    Masked,
+}
+
+impl Secrets<'_> {
+    fn value(self, sealed: &Sealed) -> Result<HeaderValue, OpenError> {
+        match self {
+            Secrets::Masked => Ok(HeaderValue::from_static(MASK)),
+            Secrets::Opened(keyring) => {
+                let secret = keyring.open_sealed(sealed)?;
+                let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| OpenError(sealed.key))?;
+                value.set_sensitive(true);
+                Ok(value)
+            }
+        }
+    }
+}
+
+/// The headers that are the same at every attempt with one version of a webhook.
+///
+/// # Errors
+/// When a secret can't be opened, since its workspace is gone.
+pub fn webhook_headers(webhook: &Webhook, profile: &Profile, secrets: Secrets<'_>) -> Result<Headers, OpenError> {
+    let mut headers = vec![
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (
+            USER_AGENT,
+            HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION"))),
+        ),
+    ];
+    let settings = &webhook.settings;
+    for (name, value) in &settings.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("header names are checked before they are kept");
+        headers.push((name, secrets.value(value)?));
+    }
+    if let (Some(rule), Some(secret)) = (&profile.secret, &settings.secret) {
+        let name =
+            HeaderName::from_bytes(rule.header.as_bytes()).expect("a profile's header name is checked when it is read");
+        headers.push((name, secrets.value(secret)?));
+    }
+    Ok(headers)
+}
+
+/// The headers that are an attempt's own. A test has no delivery.
+pub fn attempt_headers(headers: &mut Headers, event: &EventId, delivery: Option<DeliveryKey>, number: u32) {
+    let text = |text: &str| HeaderValue::from_str(text).expect("ids are visible ASCII");
+    headers.push((HeaderName::from_static("postrider-event-id"), text(event.as_str())));
+    if let Some(key) = delivery {
+        headers.push((HeaderName::from_static("postrider-delivery-id"), text(&key.to_string())));
+    }
+    headers.push((HeaderName::from_static("postrider-attempt"), HeaderValue::from(number)));
+}
+
+/// The body of a delivery: the same bytes at every attempt, whatever became of webhook and profile since. `None` when profile or revision
+/// are not in the directory, as after their workspace was deleted.
+pub fn body(directory: &Directory, event: &Event, webhook: &Webhook, revision: Position, data: &[u8]) -> Option<Bytes> {
+    let profile = directory.profile(event.profile)?;
+    let custom_fields = directory.projection(webhook.id, revision)?;
+    let view = EventView {
+        id: event.id.as_str(),
+        event_type: &event.event_type,
+        created: &event.created,
+        data,
+    };
+    let mut body = Vec::with_capacity(data.len() + ENVELOPE_BYTES);
+    profile.render(&view, custom_fields, &mut body);
+    Some(body.into())
+}
+
+/// About what an envelope adds to its data.
+const ENVELOPE_BYTES: usize = 256;

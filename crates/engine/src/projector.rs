@@ -1,0 +1,49 @@
+//! The projector: a thread that takes durable records into the views, behind the writer's back.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use postrider_core::fact::Record;
+
+use crate::shared::Shared;
+
+/// Turns that the projector may lag behind. When it is further behind the writer waits: that bounds memory.
+const TURNS_BEHIND_MAX: usize = 1024;
+
+/// The records of one turn, and the end of the log after it.
+pub struct Projected {
+    /// In the order of the log.
+    pub records: Vec<Record>,
+    /// Blocks that are durable with it.
+    pub end: u64,
+}
+
+/// Starts the projector. It ends when the sender is dropped and all is taken in.
+///
+/// # Errors
+/// When no thread can be had.
+pub fn start(shared: Arc<Shared>) -> std::io::Result<(Sender<Projected>, JoinHandle<()>)> {
+    let (sender, turns) = bounded(TURNS_BEHIND_MAX);
+    let thread = std::thread::Builder::new()
+        .name("projector".into())
+        .spawn(move || project(&shared, &turns))?;
+    Ok((sender, thread))
+}
+
+fn project(shared: &Shared, turns: &Receiver<Projected>) {
+    while let Ok(first) = turns.recv() {
+        let mut end = first.end;
+        let mut views = shared.views.write();
+        for record in &first.records {
+            views.apply(record);
+        }
+        // What has come meanwhile goes under the same lock, up to a bound, so that readers get their turn.
+        for turn in turns.try_iter().take(16) {
+            turn.records.iter().for_each(|record| views.apply(record));
+            end = turn.end;
+        }
+        drop(views);
+        shared.projected.send_replace(end);
+    }
+}

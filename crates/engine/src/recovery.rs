@@ -1,0 +1,65 @@
+//! The way back: everything derived is made again from the log.
+
+use std::collections::BTreeSet;
+
+use postrider_core::directory::Directory;
+use postrider_core::sealed::SealingKeyId;
+use postrider_log::{LogReader, LogWriter, ReadError, codec};
+
+use crate::keyring::{Keyring, KeyringError};
+use crate::shard::Shard;
+use crate::views::Views;
+
+/// Why the log could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A block can't be read, or is damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A fact that this version does not know.
+    #[error(transparent)]
+    Decode(#[from] codec::DecodeError),
+}
+
+/// What readers see, as of the log's end.
+#[derive(Default)]
+pub struct Replayed {
+    /// Profiles, workspaces, webhooks.
+    pub directory: Directory,
+    /// Events, deliveries, attempts.
+    pub views: Views,
+    /// Facts that were replayed.
+    pub facts: u64,
+}
+
+/// Feeds all records of the log to the shard and to the readers' side.
+///
+/// # Errors
+/// When the log can't be read to its end.
+pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Result<Replayed, ReplayError> {
+    let mut replayed = Replayed::default();
+    for block in reader.blocks(reader.first()) {
+        let block = block?;
+        for (position, bytes) in block.facts() {
+            let record = codec::decode(position, block.time(), bytes)?;
+            shard.replay(&record);
+            replayed.directory.apply(&record);
+            replayed.views.apply(&record);
+            replayed.facts += 1;
+        }
+    }
+    Ok(replayed)
+}
+
+/// Destroys the keys that no workspace has: made for one whose creation a crash cut short, or left by a deletion that it did.
+///
+/// # Errors
+/// When a key's file can't be unlinked.
+pub fn destroy_orphans(keyring: &Keyring, directory: &Directory) -> Result<(), KeyringError> {
+    let used: BTreeSet<SealingKeyId> = directory.workspaces().map(|workspace| workspace.sealing_key).collect();
+    keyring
+        .ids()
+        .into_iter()
+        .filter(|id| !used.contains(id))
+        .try_for_each(|id| keyring.destroy(id))
+}

@@ -1,0 +1,371 @@
+//! One shard of the engine, synchronous and whole: state, schedule and log behind one `&mut self`.
+//!
+//! A shard promises that no reply, effect or job leaves it before the facts behind it are durable. Time, entropy, log and dispatch are
+//! passed in, so the simulator drives exactly what the server runs. It has no thread, no channel and no clock.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use postrider_core::command::{Command, Rejection, Reply};
+use postrider_core::delivery::Cell;
+use postrider_core::effect::Effect;
+use postrider_core::event::Event;
+use postrider_core::fact::{Fact, Record};
+use postrider_core::machine::{self, Entropy, Kernel, Moment, Prior};
+use postrider_core::sealed::SealingKeyId;
+use postrider_core::webhook::Webhook;
+use postrider_core::{DeliveryKey, Millis, Position, Time, limits};
+use postrider_dispatch::Target;
+use postrider_log::{AppendError, Batch, LogWriter, Payload, ReserveError, codec};
+use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
+
+use crate::overlay::Overlay;
+
+/// The state, the schedule and the log of one shard.
+pub struct Shard<W> {
+    kernel: Kernel,
+    overlay: Overlay,
+    scheduler: Scheduler,
+    log: W,
+    batch: Batch,
+    effects: Vec<Effect>,
+    now: Time,
+}
+
+/// A command with what its answer is to be handed to.
+pub struct Input<T> {
+    /// The wish.
+    pub command: Command,
+    /// Comes back with the answer.
+    pub token: T,
+}
+
+/// What one turn came to. All of it is durable.
+pub struct Turned<T> {
+    /// The answers, in the order of the commands.
+    pub replies: Vec<(T, Result<Reply, Rejection>)>,
+    /// The facts, in the order of the log.
+    pub records: Vec<Record>,
+    /// Keys that nothing is sealed with any more.
+    pub destroyed: Vec<SealingKeyId>,
+    /// Accepted events with their payloads, for whoever renders them first.
+    pub payloads: Vec<(Position, Bytes)>,
+}
+
+/// Why there was no turn.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// The log has no space. No command was taken and nothing has changed; there may be space later.
+    #[error("the log has no space left")]
+    Full,
+    /// The log can't be written: the engine must stop, and may not acknowledge anything more.
+    #[error("the log cannot be written: {0}")]
+    Poisoned(#[from] AppendError),
+}
+
+/// One attempt to be made now. Its permits are taken until [`Shard::turn`] files its `Finish`, or [`Shard::withdrawn`].
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The delivery as it stands.
+    pub cell: Cell,
+    /// Number of the attempt, from 1.
+    pub number: u32,
+    /// When it was picked.
+    pub started: Time,
+    /// What to send.
+    pub event: Arc<Event>,
+    /// Where to send it, and with what.
+    pub webhook: Arc<Webhook>,
+}
+
+impl<W: LogWriter> Shard<W> {
+    /// A shard without a past.
+    pub fn new(log: W, limits: Limits) -> Shard<W> {
+        Shard {
+            kernel: Kernel::default(),
+            overlay: Overlay::default(),
+            scheduler: Scheduler::new(limits),
+            log,
+            batch: Batch::new(Time(0)),
+            effects: Vec::new(),
+            now: Time(0),
+        }
+    }
+
+    /// Takes in a record of the log at start. What it made the process before this one do is not done again; see [`Shard::resume`].
+    pub fn replay(&mut self, record: &Record) {
+        self.take_in(record);
+        self.effects.clear();
+        self.now = self.now.max(record.time);
+    }
+
+    /// After the replay: fills the schedule with what is unfinished, oldest first.
+    pub fn resume(&mut self) {
+        for webhook in self.kernel.directory.webhooks() {
+            make_known(&mut self.scheduler, webhook);
+        }
+        for cell in self.overlay.cells_in_order() {
+            if self.kernel.is_pending(&cell) {
+                self.file(&cell);
+            }
+        }
+    }
+
+    /// Runs one turn: decides on commands until `next` has none or the turn is full, appends their facts in one block, and carries out what
+    /// follows from them. `next` is asked only for what this turn can hold, so nothing is ever taken and put back.
+    ///
+    /// # Errors
+    /// When the log is full or fails.
+    pub fn turn<T>(
+        &mut self,
+        now: Time,
+        entropy: &mut dyn Entropy,
+        mut next: impl FnMut() -> Option<Input<T>>,
+    ) -> Result<Turned<T>, TurnError> {
+        assert!(now >= self.now, "engine time never goes back");
+        self.now = now;
+        self.batch.reset(now);
+        let mut turned = Turned {
+            replies: Vec::new(),
+            records: Vec::new(),
+            destroyed: Vec::new(),
+            payloads: Vec::new(),
+        };
+        self.log.reserve(limits::BLOCK_BYTES_MAX).map_err(|error| match error {
+            ReserveError::Full => TurnError::Full,
+            error => TurnError::Poisoned(error.into()),
+        })?;
+        let mut deliveries = 0;
+        while deliveries < limits::TURN_DELIVERIES_MAX && self.batch.bytes() < limits::TURN_BYTES_TARGET {
+            let Some(Input { command, token }) = next() else { break };
+            let answer = self.run(command, entropy, &mut turned, &mut deliveries);
+            turned.replies.push((token, answer));
+        }
+        if !self.batch.is_empty() {
+            self.log.append(self.log.tail(), &self.batch)?;
+        }
+        self.carry_out(&mut turned.destroyed);
+        Ok(turned)
+    }
+
+    fn run<T>(
+        &mut self,
+        command: Command,
+        entropy: &mut dyn Entropy,
+        turned: &mut Turned<T>,
+        deliveries: &mut usize,
+    ) -> Result<Reply, Rejection> {
+        let at = Position::new(self.log.tail(), self.batch.len());
+        let mut moment = Moment {
+            now: self.now,
+            at,
+            entropy,
+        };
+        let prior = self.prior(&command);
+        let decision = machine::decide(&self.kernel, prior, &command, &mut moment)?;
+        let (payload, crc32c) = payload_of(command);
+        for fact in decision.facts {
+            let position = Position::new(self.log.tail(), self.batch.len());
+            let beside = Payload {
+                bytes: &payload,
+                crc32c,
+            };
+            let now = self.now;
+            self.batch.push_with((!payload.is_empty()).then_some(beside), |out| {
+                codec::encode(&fact, now, out)
+            });
+            if let Fact::EventAccepted(event) = &fact {
+                // One more than its deliveries, so that events without any end a turn, too.
+                *deliveries += event.chosen.len() + 1;
+                if !event.chosen.is_empty() {
+                    turned.payloads.push((position, payload.clone()));
+                }
+            }
+            let record = Record {
+                position,
+                time: self.now,
+                fact,
+            };
+            self.take_in(&record);
+            turned.records.push(record);
+        }
+        Ok(decision.reply)
+    }
+
+    fn prior(&self, command: &Command) -> Prior<'_> {
+        let delivery = |key| Prior {
+            cell: self.overlay.cell(key),
+            in_flight: matches!(self.scheduler.residency(key), Some(Residency::InFlight)),
+            event: None,
+        };
+        match command {
+            Command::Finish(finish) => delivery(finish.key),
+            Command::Retry { key, .. } => delivery(*key),
+            Command::Publish { workspace, event } => {
+                let earlier = event
+                    .id
+                    .as_ref()
+                    .and_then(|id| self.overlay.event_with_id(*workspace, id));
+                Prior {
+                    event: earlier.map(|event| &**event),
+                    ..Prior::default()
+                }
+            }
+            _ => Prior::default(),
+        }
+    }
+
+    fn take_in(&mut self, record: &Record) {
+        self.overlay.apply(record);
+        let effects = &mut self.effects;
+        machine::apply(&mut self.kernel, record, |effect| effects.push(effect));
+    }
+
+    /// Everything here follows from facts that are durable.
+    fn carry_out(&mut self, destroyed: &mut Vec<SealingKeyId>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Deliver(cell) => self.file(&cell),
+                Effect::Free(key, held) => self.scheduler.finished(key, held),
+                Effect::Sleep(cell) => self.file(&cell),
+                Effect::Hasten(cell) => self.hasten(&cell),
+                Effect::Webhook(webhook) => make_known(&mut self.scheduler, &webhook),
+                Effect::ForgetWebhook(webhook) => {
+                    self.scheduler.drop_webhook(webhook);
+                }
+                Effect::DestroyKey(key) => destroyed.push(key),
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn file(&mut self, cell: &Cell) {
+        // A webhook can be deleted later in the turn that chose it, or that filed an attempt of it.
+        if !self.scheduler.knows(cell.webhook) || !self.is_current(cell) {
+            return;
+        }
+        if cell.is_fresh() {
+            self.scheduler.ready(cell.key, cell.webhook, Lane::Fresh);
+        } else {
+            self.scheduler.sleep(cell.key, cell.webhook, cell.due);
+        }
+    }
+
+    fn hasten(&mut self, cell: &Cell) {
+        if !self.is_current(cell) || !self.scheduler.knows(cell.webhook) {
+            return;
+        }
+        match self.scheduler.residency(cell.key) {
+            Some(Residency::Asleep(_)) => {
+                self.scheduler.wake(cell.key);
+            }
+            Some(_) => {}
+            None => self.scheduler.ready(cell.key, cell.webhook, Lane::Retry),
+        }
+    }
+
+    /// Later facts of the same turn can have moved the delivery on.
+    fn is_current(&self, cell: &Cell) -> bool {
+        self.overlay.cell(cell.key) == Some(cell)
+    }
+
+    /// Makes due what is due by `now`. True: there is more; call again after the next turn.
+    pub fn advance(&mut self, now: Time) -> bool {
+        self.scheduler.advance(now)
+    }
+
+    /// The next attempt to make; `None` while no permit is free or nothing may run.
+    pub fn pick(&mut self, now: Time) -> Option<Job> {
+        loop {
+            let pick = self.scheduler.pick(now)?;
+            let cell = self.overlay.cell(pick.key);
+            let event = self.overlay.event(pick.key.event);
+            let webhook = self.kernel.directory.webhook(pick.webhook);
+            if let (Some(cell), Some(event), Some(webhook)) = (cell, event, webhook) {
+                let (event, webhook) = (Arc::clone(event), Arc::clone(webhook));
+                return Some(Job {
+                    cell: *cell,
+                    number: cell.attempts + 1,
+                    started: now,
+                    event,
+                    webhook,
+                });
+            }
+            self.scheduler.finished(pick.key, Millis(0));
+        }
+    }
+
+    /// An attempt was not made, since its webhook changed before the request was written: it waits for its turn again.
+    pub fn withdrawn(&mut self, key: DeliveryKey) {
+        self.scheduler.finished(key, Millis(0));
+        let Some(cell) = self.overlay.cell(key).copied() else {
+            return;
+        };
+        if self.kernel.is_pending(&cell) {
+            let lane = if cell.is_fresh() { Lane::Fresh } else { Lane::Retry };
+            self.scheduler.ready(key, cell.webhook, lane);
+        }
+    }
+
+    /// Until when nothing falls due.
+    pub fn next_due(&self) -> Option<Time> {
+        self.scheduler.next_due()
+    }
+
+    /// An empty block after the last one, so that a later look can tell damage from a torn end.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub fn seal(&mut self) -> Result<(), AppendError> {
+        self.log.seal()
+    }
+
+    /// The state.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// The schedule.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Cells and events.
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// Engine time of the last turn or record.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+}
+
+fn make_known(scheduler: &mut Scheduler, webhook: &Webhook) {
+    let host = match Target::parse(&webhook.settings.url, false) {
+        Ok(target) => format!("{}:{}", target.host(), target.port()),
+        Err(_) => webhook.settings.url.to_string(),
+    };
+    if scheduler.knows(webhook.id) {
+        scheduler.set_host(webhook.id, &host);
+    } else {
+        scheduler.add_webhook(webhook.id, &host);
+    }
+    scheduler.set_rate(webhook.id, webhook.settings.rate_limit);
+    if webhook.settings.enabled {
+        scheduler.release(webhook.id);
+    } else {
+        scheduler.hold(webhook.id);
+    }
+}
+
+/// What lies beside the command's fact in the log, with its checksum.
+fn payload_of(command: Command) -> (Bytes, u32) {
+    match command {
+        Command::Publish { event, .. } => (event.data, event.crc32c),
+        Command::Finish(finish) => (finish.measured.body, finish.measured.crc32c),
+        Command::RecordTest { measured, .. } => (measured.body, measured.crc32c),
+        _ => (Bytes::new(), 0),
+    }
+}

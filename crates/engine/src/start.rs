@@ -1,0 +1,284 @@
+//! Starting and stopping: the ordered lists of what begins after what, and ends before what.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::RwLock;
+use postrider_core::command::Command;
+use postrider_core::machine::Entropy;
+use postrider_core::profile::Profile;
+use postrider_core::{Time, limits};
+use postrider_dispatch::{AddressPolicy, CidrError, Config, TlsError};
+use postrider_log::memory::Memory;
+use postrider_log::{ClaimError, Claimed, EventLog, LogId, LogReader, LogWriter, journal};
+use postrider_scheduler::Limits;
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::{self, Clock, ClockMode, EngineClock};
+use crate::entropy::{self, SystemEntropy};
+use crate::handle::{Handle, Inner};
+use crate::inbox::inbox;
+use crate::keyring::{Keyring, KeyringError};
+use crate::poison::Poison;
+use crate::projector;
+use crate::recovery::{self, ReplayError};
+use crate::shard::{Input, Shard, TurnError};
+use crate::shared::{Gauges, Shared};
+use crate::worker::{Bench, Workers};
+use crate::writer::Writer;
+
+/// How an engine is to run.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Where the log and the keys are; `None` keeps everything in memory, for as long as the process lives.
+    pub data: Option<PathBuf>,
+    /// Attempts in flight at the most.
+    pub permits: Limits,
+    /// What engine time goes on with.
+    pub clock: ClockMode,
+    /// Threads that send.
+    pub workers: usize,
+    /// The most bytes of an event's `data`.
+    pub event_bytes_max: usize,
+    /// Address ranges that are opened: CIDR, `loopback` or `private`.
+    pub egress_allow: Vec<String>,
+    /// Whether plain http is refused.
+    pub https_only: bool,
+    /// PEM texts of certificate authorities that are trusted beside the public ones.
+    pub extra_roots: Vec<String>,
+    /// Bytes of one file of the log.
+    pub segment_bytes: u32,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions {
+            data: None,
+            permits: Limits::default(),
+            clock: ClockMode::default(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            event_bytes_max: limits::EVENT_BYTES_DEFAULT,
+            egress_allow: Vec::new(),
+            https_only: false,
+            extra_roots: Vec::new(),
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+        }
+    }
+}
+
+/// Why an engine did not start. Nothing was changed on disk but what the message says.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address range that is none.
+    #[error("egress.allow: {0}")]
+    Allow(#[from] CidrError),
+    /// A root of trust that can't be read.
+    #[error("an extra certificate authority: {0}")]
+    Roots(#[from] TlsError),
+    /// The log can't be opened.
+    #[error(transparent)]
+    Open(#[from] journal::OpenError),
+    /// The log can't be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The log can't be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The keys can't be had.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
+    /// The log can't be written.
+    #[error(transparent)]
+    Write(#[from] TurnError),
+    /// A thread or runtime can't be had.
+    #[error("no thread can be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// How an engine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// All that it had acknowledged is in the log, and the log is sealed.
+    Clean,
+    /// The log could not be written; the reason.
+    Poisoned(String),
+}
+
+/// A running engine. Dropping it without [`Engine::stop`] cuts off what is in flight.
+pub struct Engine {
+    handle: Handle,
+    stop: Sender<Instant>,
+    writer: JoinHandle<()>,
+    projector: JoinHandle<()>,
+    replayed_facts: u64,
+}
+
+const SEGMENT_BYTES_DEFAULT: u32 = 64 << 20;
+
+/// Tests that may run at once.
+const TRIALS_MAX: usize = 64;
+
+impl Engine {
+    /// Opens the log, replays it, and begins to work on what is due.
+    ///
+    /// # Errors
+    /// When anything that it needs is not to be had.
+    pub fn start(options: EngineOptions) -> Result<Engine, StartError> {
+        let node = SystemEntropy::new().next_u64();
+        match &options.data {
+            None => {
+                let mut id = [0; 16];
+                entropy::fill(&mut id);
+                let log = Memory::new(LogId(id)).claim(SHARD, node, clock::wall())?;
+                Engine::run(log, Keyring::in_memory(), &options)
+            }
+            Some(data) => {
+                let mut id = [0; 16];
+                entropy::fill(&mut id);
+                let now = clock::wall();
+                let log = journal::open(
+                    data,
+                    journal::Options {
+                        segment_bytes: options.segment_bytes,
+                        new_log: LogId(id),
+                        now,
+                    },
+                )?;
+                let keyring = Keyring::open(data)?;
+                Engine::run(log.claim(SHARD, node, clock::wall())?, keyring, &options)
+            }
+        }
+    }
+
+    fn run<W, R>(log: Claimed<W, R>, keyring: Keyring, options: &EngineOptions) -> Result<Engine, StartError>
+    where
+        W: LogWriter + 'static,
+        R: LogReader + 'static,
+    {
+        let policy = AddressPolicy::from_words(&options.egress_allow)?;
+        let dispatch = Arc::new(Config::new(policy, options.https_only, &options.extra_roots)?);
+        let keyring = Arc::new(keyring);
+
+        let mut shard = Shard::new(log.writer, options.permits);
+        let mut replayed = recovery::replay(&log.reader, &mut shard)?;
+        recovery::destroy_orphans(&keyring, &replayed.directory)?;
+        let clock: Arc<dyn Clock> = Arc::new(EngineClock::start(options.clock, log.time));
+        for record in register_profiles(&mut shard, clock.now())? {
+            replayed.directory.apply(&record);
+        }
+        shard.resume();
+
+        let end = log.reader.end();
+        let shared = Arc::new(Shared {
+            directory: RwLock::new(replayed.directory),
+            views: RwLock::new(replayed.views),
+            projected: watch::Sender::new(end),
+            durable: AtomicU64::new(end),
+            records: Box::new(log.reader),
+            poison: Poison::new(),
+            gauges: Gauges::default(),
+        });
+        let permits = options.permits.global as usize;
+        let (reports_in, reports) = bounded(permits);
+        let bench = Bench {
+            shared: Arc::clone(&shared),
+            keyring: Arc::clone(&keyring),
+            dispatch: Arc::clone(&dispatch),
+            reports: reports_in,
+        };
+        let workers = Workers::start(options.workers.max(1), permits + TRIALS_MAX, &Arc::new(bench))?;
+        let (projected, projector) = projector::start(Arc::clone(&shared))?;
+        let (inbox, outbox) = inbox();
+        let (stop, stopped) = bounded(1);
+        let handle = Handle::new(Inner {
+            inbox,
+            shared: Arc::clone(&shared),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            dispatch,
+            data_bytes_max: options.event_bytes_max,
+            workers: workers.lanes(),
+            trials: Semaphore::new(TRIALS_MAX),
+        });
+        let writer = Writer {
+            shard,
+            clock,
+            outbox,
+            reports,
+            workers,
+            projector: projected,
+            shared,
+            keyring,
+            stop: stopped,
+            stop_by: None,
+        };
+        let writer = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || writer.run())?;
+        Ok(Engine {
+            handle,
+            stop,
+            writer,
+            projector,
+            replayed_facts: replayed.facts,
+        })
+    }
+
+    /// What others hold of the engine.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Facts that the start replayed.
+    pub fn replayed_facts(&self) -> u64 {
+        self.replayed_facts
+    }
+
+    /// [`Engine::stop`] for those who may not block.
+    pub async fn shutdown(self, grace: Duration) -> Stopped {
+        let stopped = tokio::task::spawn_blocking(move || self.stop(grace)).await;
+        stopped.unwrap_or_else(|error| Stopped::Poisoned(error.to_string()))
+    }
+
+    /// Takes no more commands, lets attempts in flight end for at most `grace` (or the
+    /// longest timeout of a webhook, if that is longer), seals the log. Blocks until all threads have ended.
+    pub fn stop(self, grace: Duration) -> Stopped {
+        self.handle.close();
+        // The writer may have ended by itself.
+        let grace = grace.max(self.handle.longest_timeout());
+        let _ = self.stop.send(Instant::now() + grace);
+        let writer = self.writer.join();
+        let projector = self.projector.join();
+        match self.handle.poison() {
+            Some(reason) => Stopped::Poisoned(reason),
+            None if writer.is_err() || projector.is_err() => {
+                Stopped::Poisoned("a thread of the engine has panicked".into())
+            }
+            None => Stopped::Clean,
+        }
+    }
+}
+
+/// The only shard there is.
+const SHARD: u32 = 0;
+
+/// Makes the built-in profiles usable, the ones that both seeds need; a fact for each that is new or has changed.
+fn register_profiles<W: LogWriter>(
+    shard: &mut Shard<W>,
+    now: Time,
+) -> Result<Vec<postrider_core::fact::Record>, TurnError> {
+    let mut profiles = Profile::built_in()
+        .into_iter()
+        .filter(|profile| profile.secret.is_some());
+    let next = || {
+        profiles.next().map(|p| Input {
+            command: Command::RegisterProfile(Arc::new(p)),
+            token: (),
+        })
+    };
+    Ok(shard.turn(now, &mut SystemEntropy::new(), next)?.records)
+}

@@ -1,0 +1,299 @@
+//! The writer: the one thread that decides and appends.
+//!
+//! It drains outcomes first, then the inbox, runs one turn over what has come while the last one was being synced, and only then releases
+//! replies, publishes what readers share, and hands jobs to the workers. It never waits for anything but input, its clock and its disk.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
+use postrider_core::command::Command;
+use postrider_core::event::NewEvent;
+use postrider_core::{Time, WorkspaceId};
+use postrider_log::LogWriter;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::entropy::SystemEntropy;
+use crate::inbox::{Answer, Declined, Message, Outbox};
+use crate::keyring::Keyring;
+use crate::payloads::RecentPayloads;
+use crate::projector::Projected;
+use crate::shard::{Input, Shard, TurnError, Turned};
+use crate::shared::Shared;
+use crate::worker::{Report, Workers};
+
+/// The clock is looked at no less often than this, so that a hurried or stepped clock is noticed.
+const LOOK_MAX: Duration = Duration::from_millis(100);
+/// What waits for a permit is not asked about more often than this.
+const LOOK_MIN: Duration = Duration::from_millis(1);
+/// The log is sealed when nothing was appended for this long.
+const DRY_BEFORE_SEAL: Duration = Duration::from_millis(100);
+/// While the log is full, it is asked again after this long.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+/// Inputs taken from the channels before a turn: more than a turn holds.
+const COLLECT_MAX: usize = 32_768;
+/// Payloads kept for first attempts.
+const RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Everything that the writer's thread owns.
+pub struct Writer<W> {
+    /// State, schedule, log.
+    pub shard: Shard<W>,
+    /// Engine time.
+    pub clock: Arc<dyn Clock>,
+    /// What has been asked for.
+    pub outbox: Outbox,
+    /// What the workers report.
+    pub reports: Receiver<Report>,
+    /// Where jobs go.
+    pub workers: Workers,
+    /// Where durable records go.
+    pub projector: Sender<Projected>,
+    /// What readers see.
+    pub shared: Arc<Shared>,
+    /// Keys to destroy with their workspaces.
+    pub keyring: Arc<Keyring>,
+    /// Says when to stop, and until when attempts may end.
+    pub stop: Receiver<Instant>,
+    /// Set once it was told to stop.
+    pub stop_by: Option<Instant>,
+}
+
+/// Who waits for an answer.
+enum Token {
+    /// A command's sender.
+    One(oneshot::Sender<Answer>),
+    /// A place among the answers of one request.
+    OneOf(Rc<RefCell<Group>>, usize),
+    /// Nobody: an outcome.
+    Nobody,
+}
+
+/// The answers of one request, sent when all are there.
+struct Group {
+    answers: Vec<Answer>,
+    missing: usize,
+    bytes: usize,
+    sender: Option<oneshot::Sender<Vec<Answer>>>,
+}
+
+/// Commands on their way into a turn.
+#[derive(Default)]
+struct Waiting {
+    outcomes: VecDeque<Input<Token>>,
+    inputs: VecDeque<Input<Token>>,
+}
+
+impl<W: LogWriter> Writer<W> {
+    /// Runs until told to stop, or until the log fails, which poisons the engine.
+    pub fn run(mut self) {
+        if let Err(error) = self.serve() {
+            tracing::error!(%error, "the engine stops");
+            self.shared.poison.set(error.to_string());
+        }
+        self.workers.cut_off();
+        self.workers.join();
+    }
+
+    fn serve(&mut self) -> Result<(), TurnError> {
+        let mut entropy = SystemEntropy::new();
+        let mut waiting = Waiting::default();
+        let mut recent = RecentPayloads::new(RECENT_BYTES_MAX);
+        let mut last_append = Instant::now();
+        loop {
+            let is_behind = self.shard.advance(self.clock.now());
+            self.collect(&mut waiting, !is_behind);
+            let now = self.clock.now();
+            if !waiting.is_empty() {
+                match self.shard.turn(now, &mut entropy, || waiting.next()) {
+                    Ok(turned) => self.release(turned, &mut recent),
+                    Err(TurnError::Full) => self.refuse(&mut waiting),
+                    Err(error) => return Err(error),
+                }
+                last_append = Instant::now();
+            } else if last_append.elapsed() >= DRY_BEFORE_SEAL {
+                self.shard.seal()?;
+            }
+            match self.stop_by {
+                None => self.start_attempts(now, &recent),
+                Some(deadline) => {
+                    let is_idle = self.shard.scheduler().in_flight() == 0 && waiting.is_empty();
+                    if is_idle || Instant::now() >= deadline {
+                        return Ok(self.shard.seal()?);
+                    }
+                }
+            }
+            self.leave_gauges();
+        }
+    }
+
+    /// Takes what has come. When there is nothing, sleeps until there is, or until something may be due.
+    fn collect(&mut self, waiting: &mut Waiting, may_sleep: bool) {
+        if may_sleep && waiting.is_empty() && self.outbox.messages.is_empty() && self.reports.is_empty() {
+            self.sleep(waiting);
+        }
+        for report in self.reports.try_iter() {
+            take_report(&mut self.shard, waiting, report);
+        }
+        while waiting.inputs.len() < COLLECT_MAX {
+            let Ok(message) = self.outbox.messages.try_recv() else {
+                break;
+            };
+            waiting.take_message(message);
+        }
+    }
+
+    fn sleep(&mut self, waiting: &mut Waiting) {
+        let until_due = self
+            .shard
+            .next_due()
+            .map_or(LOOK_MAX, |due| due.since(self.clock.now()).into());
+        let (reports, messages, stop) = (&self.reports, &self.outbox.messages, &self.stop);
+        select! {
+            recv(reports) -> report => {
+                if let Ok(report) = report {
+                    take_report(&mut self.shard, waiting, report);
+                }
+            }
+            recv(messages) -> message => {
+                if let Ok(message) = message {
+                    waiting.take_message(message);
+                }
+            }
+            recv(stop) -> deadline => {
+                // An engine that was dropped without being stopped is not waited for.
+                self.stop_by = Some(deadline.unwrap_or_else(|_| Instant::now()));
+                self.stop = crossbeam_channel::never();
+            }
+            default(until_due.clamp(LOOK_MIN, LOOK_MAX)) => {}
+        }
+    }
+
+    /// The turn is durable: publishes it, then answers.
+    fn release(&mut self, turned: Turned<Token>, recent: &mut RecentPayloads) {
+        if let Some(last) = turned.records.last() {
+            let end = last.position.block() + 1;
+            if turned.records.iter().any(|record| record.fact.concerns_directory()) {
+                let mut directory = self.shared.directory.write();
+                turned.records.iter().for_each(|record| directory.apply(record));
+            }
+            self.shared.durable.store(end, Ordering::Release);
+            for (at, payload) in turned.payloads {
+                recent.put(at, payload);
+            }
+            for key in turned.destroyed {
+                if let Err(error) = self.keyring.destroy(key) {
+                    tracing::error!(%error, "a deleted workspace's key is destroyed at the next start");
+                }
+            }
+            // The projector ends only after its sender, so this can wait but not fail.
+            let _ = self.projector.send(Projected {
+                records: turned.records,
+                end,
+            });
+        }
+        for (token, answer) in turned.replies {
+            self.answer(token, answer.map_err(Declined::Rejected));
+        }
+    }
+
+    /// The log has no space: whoever asks for something is told so; outcomes wait, as their attempts are made.
+    fn refuse(&mut self, waiting: &mut Waiting) {
+        for input in waiting.inputs.drain(..) {
+            self.answer(input.token, Err(Declined::Full));
+        }
+        std::thread::sleep(FULL_PAUSE);
+    }
+
+    fn answer(&self, token: Token, answer: Answer) {
+        // Whoever has gone meanwhile does not need an answer.
+        match token {
+            Token::Nobody => {}
+            Token::One(sender) => {
+                let _ = sender.send(answer);
+            }
+            Token::OneOf(group, place) => {
+                let mut group = group.borrow_mut();
+                group.answers[place] = answer;
+                group.missing -= 1;
+                if group.missing == 0 {
+                    self.outbox.release(group.bytes);
+                    let answers = std::mem::take(&mut group.answers);
+                    let _ = group.sender.take().map(|sender| sender.send(answers));
+                }
+            }
+        }
+    }
+
+    fn start_attempts(&mut self, now: Time, recent: &RecentPayloads) {
+        while let Some(job) = self.shard.pick(now) {
+            let payload = recent.get(job.event.at);
+            self.workers.send(job, payload);
+        }
+    }
+
+    fn leave_gauges(&self) {
+        let (scheduler, gauges) = (self.shard.scheduler(), &self.shared.gauges);
+        gauges
+            .in_flight
+            .store(u64::from(scheduler.in_flight()), Ordering::Relaxed);
+        gauges.ready.store(scheduler.ready_len() as u64, Ordering::Relaxed);
+        gauges.asleep.store(scheduler.asleep_len() as u64, Ordering::Relaxed);
+    }
+}
+
+fn take_report<W: LogWriter>(shard: &mut Shard<W>, waiting: &mut Waiting, report: Report) {
+    match report {
+        Report::Finished(finish) => {
+            waiting.outcomes.push_back(Input {
+                command: Command::Finish(finish),
+                token: Token::Nobody,
+            });
+        }
+        Report::Withdrawn(key) => shard.withdrawn(key),
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.inputs.is_empty()
+    }
+
+    /// Outcomes before wishes: they free slots.
+    fn next(&mut self) -> Option<Input<Token>> {
+        self.outcomes.pop_front().or_else(|| self.inputs.pop_front())
+    }
+
+    fn take_message(&mut self, message: Message) {
+        match message {
+            Message::Command(command, sender) => {
+                self.inputs.push_back(Input {
+                    command: *command,
+                    token: Token::One(sender),
+                });
+            }
+            Message::Publish(workspace, events, sender) => self.take_events(workspace, events, sender),
+        }
+    }
+
+    fn take_events(&mut self, workspace: WorkspaceId, events: Vec<NewEvent>, sender: oneshot::Sender<Vec<Answer>>) {
+        let group = Rc::new(RefCell::new(Group {
+            answers: vec![Err(Declined::Full); events.len()],
+            missing: events.len(),
+            bytes: events.iter().map(|event| event.data.len()).sum(),
+            sender: Some(sender),
+        }));
+        for (place, event) in events.into_iter().enumerate() {
+            let token = Token::OneOf(Rc::clone(&group), place);
+            self.inputs.push_back(Input {
+                command: Command::Publish { workspace, event },
+                token,
+            });
+        }
+    }
+}
