@@ -1,0 +1,78 @@
+//! How an engine is to run: every choice with a default.
+
+use std::path::Path;
+
+use postrider_engine::{ClockMode, EngineOptions, StartError};
+
+use crate::Engine;
+
+/// Collects choices, then opens the engine.
+#[derive(Clone, Debug, Default)]
+pub struct EngineBuilder {
+    options: EngineOptions,
+}
+
+impl EngineBuilder {
+    /// The folder for log and keys. Without one everything is in memory, for as long as the process lives.
+    pub fn data(mut self, folder: impl AsRef<Path>) -> EngineBuilder {
+        self.options.data = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Opens an address range that is refused by default: a CIDR, `loopback` or `private`.
+    pub fn allow(mut self, range: impl Into<String>) -> EngineBuilder {
+        self.options.egress_allow.push(range.into());
+        self
+    }
+
+    /// Refuses plain http.
+    pub fn https_only(mut self, https_only: bool) -> EngineBuilder {
+        self.options.https_only = https_only;
+        self
+    }
+
+    /// Trusts a certificate authority, given as PEM, beside the public ones.
+    pub fn trust(mut self, pem: impl Into<String>) -> EngineBuilder {
+        self.options.extra_roots.push(pem.into());
+        self
+    }
+
+    /// Attempts in flight at the most: in all (default 1,024), to one webhook (32), to one host (64).
+    pub fn permits(mut self, global: u32, per_webhook: u32, per_host: u32) -> EngineBuilder {
+        let limits = &mut self.options.permits;
+        (limits.global, limits.per_webhook, limits.per_host) = (global, per_webhook, per_host);
+        self
+    }
+
+    /// The most bytes of an event's `data`; default 256 KiB, at most 1 MiB.
+    pub fn event_bytes_max(mut self, bytes: usize) -> EngineBuilder {
+        self.options.event_bytes_max = bytes.min(postrider_core::limits::EVENT_BYTES_MAX);
+        self
+    }
+
+    /// Threads that send; default one a core.
+    pub fn workers(mut self, workers: usize) -> EngineBuilder {
+        self.options.workers = workers;
+        self
+    }
+
+    /// Bytes of one file of the log; default 64 MiB.
+    pub fn segment_bytes(mut self, bytes: u32) -> EngineBuilder {
+        self.options.segment_bytes = bytes;
+        self
+    }
+
+    /// What engine time goes on with; default the boot clock.
+    pub fn clock(mut self, mode: ClockMode) -> EngineBuilder {
+        self.options.clock = mode;
+        self
+    }
+
+    /// Opens the log, replays it, and begins to deliver what is due.
+    ///
+    /// # Errors
+    /// When the folder is another process's, is damaged, or can't be written; or a choice can't be meant.
+    pub fn open(self) -> Result<Engine, StartError> {
+        postrider_engine::Engine::start(self.options).map(Engine)
+    }
+}
