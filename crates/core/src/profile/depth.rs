@@ -4,6 +4,21 @@
 ///
 /// Any bytes are fine: it counts brackets outside of strings and judges nothing else.
 pub fn depth_within(json: &[u8], max: usize) -> bool {
+    // Most events open fewer brackets in all than may be nested, and counting takes a tenth of the walk's time.
+    openers(json) <= max || walk(json, max)
+}
+
+/// How many opening brackets there are, in strings too. Sums of bytes over at most 255 of them, so that the compiler uses wide
+/// registers: a plain `count` is no faster than the walk.
+fn openers(json: &[u8]) -> usize {
+    // `[` and `{` differ in this one bit, and no other byte becomes `{` by setting it.
+    let opens = |b: &u8| u8::from(b | 0x20 == b'{');
+    json.chunks(255)
+        .map(|chunk| usize::from(chunk.iter().map(opens).sum::<u8>()))
+        .sum()
+}
+
+fn walk(json: &[u8], max: usize) -> bool {
     let mut depth = 0usize;
     let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {
@@ -53,6 +68,11 @@ mod tests {
         fn n_brackets_are_n_deep(n in 0usize..200, max in 0usize..200) {
             let json = [vec![b'['; n], vec![b']'; n]].concat();
             prop_assert_eq!(depth_within(&json, max), n <= max);
+        }
+
+        #[test]
+        fn counting_first_changes_no_answer(json in "[\\[\\]{}\"\\\\x]{0,40}", max in 0usize..8) {
+            prop_assert_eq!(depth_within(json.as_bytes(), max), walk(json.as_bytes(), max));
         }
     }
 }
