@@ -131,6 +131,11 @@ impl Block {
         }
     }
 
+    /// All of it, as it lies in the log.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn header(&self) -> &Header {
         &self.header
     }
@@ -175,4 +180,119 @@ fn entries(header: &Header, bytes: &[u8]) -> Result<Arc<[Entry]>, Fault> {
     let end = header.front_len() as u64;
     let adds_up = fact == end && payload == end + u64::from(header.payloads_len);
     if adds_up { Ok(entries) } else { Err(Fault::Length) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{Chain, LogId};
+    use crate::{Batch, Payload};
+    use proptest::prelude::*;
+
+    fn chain(number: u64) -> Chain {
+        let owner = Owner {
+            shard: 3,
+            node: 0x0102_0304_0506_0708,
+            epoch: 9,
+        };
+        let hash = ChainHash(*b"previous-hash-16");
+        Chain {
+            next: number,
+            hash,
+            time: Time(5),
+            owner,
+            ..Chain::start(LogId(*b"log-id-16-bytes!"))
+        }
+    }
+
+    fn bytes(header: &Header, batch: &Batch) -> Vec<u8> {
+        let mut bytes = [&header.encode(), &batch.table[..], &batch.facts, &batch.payloads].concat();
+        bytes.resize(header.block_len(), 0);
+        bytes
+    }
+
+    fn encode(number: u64, batch: &Batch) -> Vec<u8> {
+        bytes(&chain(number).facts(batch), batch)
+    }
+
+    proptest! {
+        #[test]
+        fn a_block_reads_back_as_written(
+            number in 0..=Position::BLOCK_MAX,
+            time: u64,
+            facts in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..99), prop::option::of(prop::collection::vec(any::<u8>(), 0..99))), 1..40),
+        ) {
+            let mut batch = Batch::new(Time(time));
+            for (fact, payload) in &facts {
+                batch.push(fact, payload.as_deref().map(Payload::new));
+            }
+            let encoded = encode(number, &batch);
+            prop_assert_eq!(encoded.len(), batch.bytes());
+            let block = Block::decode(encoded.into()).expect("decodes");
+            prop_assert_eq!((block.number(), block.time(), block.kind()), (number, Time(time), Kind::Facts));
+            prop_assert_eq!((block.owner(), block.hash()), (chain(number).owner, chain(number).facts(&batch).hash()));
+            prop_assert!(block.facts().map(|(_, fact)| fact.to_vec()).eq(facts.iter().map(|(fact, _)| fact.clone())));
+            for (index, (_, payload)) in facts.iter().enumerate() {
+                let read = block.payload(index as u32).expect("whole").map(|p| p.to_vec());
+                prop_assert_eq!(&read, payload);
+            }
+            prop_assert_eq!(block.check_payloads(), Ok(()));
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600), seal: bool) {
+            if seal && bytes.len() >= HEADER {
+                // A head with all its checks passed, over lengths that mean nothing.
+                bytes[..12].copy_from_slice(b"PRblock\n\x01\0\x01\0");
+                bytes[13..16].fill(0);
+                bytes[69..72].fill(0);
+                bytes[73..76].fill(0);
+                let crc = crc32c::crc32c(&bytes[..100]);
+                bytes[100..104].copy_from_slice(&crc.to_le_bytes());
+            }
+            if let Ok(block) = Block::decode(bytes.into()) {
+                let _ = block.check_payloads();
+            }
+        }
+    }
+
+    /// These bytes lie on disks: if this test fails, the format has changed, and `VERSION` must too.
+    #[test]
+    fn the_format_is_golden() {
+        let mut batch = Batch::new(Time(1_771_497_000_000));
+        batch.push(b"first fact", Some(Payload::new(b"its payload")));
+        batch.push(b"second", None);
+        let encoded = encode(0x0000_0123_4567_89ab, &batch);
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(hex(&encoded[..HEADER]), GOLDEN_HEAD);
+        assert_eq!(hex(&encoded[HEADER..HEADER + 2 * ENTRY]), GOLDEN_TABLE);
+        assert_eq!(&encoded[HEADER + 2 * ENTRY..][..27], b"first factsecondits payload");
+        assert!(encoded.len() == 512 && encoded[HEADER + 2 * ENTRY + 27..].iter().all(|&b| b == 0));
+        assert_eq!(
+            chain(7).bare(Kind::Seal, Owner::default()).hash().to_string(),
+            GOLDEN_SEAL_HASH
+        );
+    }
+
+    const GOLDEN_HEAD: &str = concat!(
+        "5052626c6f636b0a",
+        "0100",
+        "01",
+        "00",
+        "02000000",
+        "6c6f672d69642d31362d627974657321",
+        "ab89674523010000",
+        "400c73759c010000",
+        "0900000000000000",
+        "0807060504030201",
+        "03000000",
+        "10000000",
+        "0b000000",
+        "15f8427e",
+        "c627f9a3",
+        "70726576696f75732d686173682d3136",
+        "c43202f2",
+    );
+    const GOLDEN_TABLE: &str = concat!("0a0000000b000000f3f6edc1", "06000000ffffffff00000000");
+    const GOLDEN_SEAL_HASH: &str = "ddc3baa51d69282faf419921c64b9f4f";
 }

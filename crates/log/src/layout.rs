@@ -157,6 +157,14 @@ impl Header {
         }
     }
 
+    /// How block `number` of `log` begins: the magic, then from byte 16 on the log's id and the number.
+    pub fn prefix(log: LogId, number: u64) -> ([u8; 8], [u8; 24]) {
+        let mut middle = [0; 24];
+        middle[..16].copy_from_slice(&log.0);
+        middle[16..].copy_from_slice(&number.to_le_bytes());
+        (MAGIC, middle)
+    }
+
     /// Bytes of the table.
     pub fn table_len(&self) -> usize {
         self.count as usize * ENTRY

@@ -9,6 +9,8 @@
 mod batch;
 mod block;
 mod error;
+pub mod fault;
+pub mod journal;
 mod layout;
 mod log;
 pub mod codec;

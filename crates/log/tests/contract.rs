@@ -1,6 +1,8 @@
 //! One suite for what every log promises, run on every implementation.
 
 use postrider_core::{Position, Time, limits};
+use postrider_log::fault::{FaultDisk, FaultJournal};
+use postrider_log::journal::{Folder, Journal, Options};
 use postrider_log::memory::Memory;
 use postrider_log::{
     AppendError, Batch, ChainHash, ClaimError, Claimed, EventLog, Kind, LogId, LogReader, LogWriter, Payload,
@@ -179,29 +181,60 @@ fn a_reader_follows_the_writer<B: Bed>(bed: &B) {
 }
 
 macro_rules! suite {
-    ($($name:ident: $bed:expr;)*) => { $(
-        mod $name {
-            use super::*;
+    ($($bed:ident)*) => { $(
+        mod $bed {
             suite!(@ $bed, what_was_appended_is_read_back, a_claim_takes_a_block_and_raises_the_epoch, another_shard_is_refused,
                 an_append_elsewhere_than_at_the_tail_is_fenced, a_block_over_the_limit_is_refused_and_harms_nothing,
                 a_seal_is_a_block_but_not_twice, all_blocks_come_in_order_with_one_chain, a_reader_follows_the_writer);
         }
     )* };
-    (@ $bed:expr, $($story:ident),*) => { $(
+    (@ $bed:ident, $($story:ident),*) => { $(
         #[test]
         fn $story() {
-            super::$story(&$bed);
+            super::$story(&super::$bed());
         }
     )* };
 }
 
-suite! {
-    memory: Memory::new(LogId([1; 16]));
+suite! { memory journal fault }
+
+fn memory() -> Memory {
+    Memory::new(LogId([1; 16]))
+}
+
+fn journal() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn fault() -> FaultDisk {
+    FaultDisk::new()
 }
 
 impl Bed for Memory {
     type Log = Memory;
     fn open(&self) -> Memory {
         self.clone()
+    }
+}
+
+/// Segments that many stories outgrow.
+fn options() -> Options {
+    Options {
+        segment_bytes: 16 * 1024,
+        ..Options::new(LogId([1; 16]), Time(0))
+    }
+}
+
+impl Bed for tempfile::TempDir {
+    type Log = Journal<Folder>;
+    fn open(&self) -> Journal<Folder> {
+        postrider_log::journal::open(self.path(), options()).expect("opens")
+    }
+}
+
+impl Bed for FaultDisk {
+    type Log = FaultJournal;
+    fn open(&self) -> FaultJournal {
+        Journal::open_on(self.clone(), options()).expect("opens")
     }
 }

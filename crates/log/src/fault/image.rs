@@ -1,0 +1,158 @@
+//! What a disk holds, twice: as programs see it, and as a power cut would leave it.
+
+use super::Keep;
+use std::collections::BTreeMap;
+use std::io;
+
+const SECTOR: usize = 512;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Image {
+    /// Name to index in `files`.
+    pub names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    pub files: Vec<Content>,
+    written: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    pub now: Vec<u8>,
+    durable: Vec<u8>,
+    /// In the order in which they were issued.
+    unsynced: Vec<Write>,
+}
+
+#[derive(Clone, Debug)]
+struct Write {
+    number: u64,
+    offset: usize,
+    bytes: Vec<u8>,
+}
+
+fn put(into: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    into.resize(into.len().max(offset + bytes.len()), 0);
+    into[offset..offset + bytes.len()].copy_from_slice(bytes);
+}
+
+impl Image {
+    pub fn find(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    /// A new file even under an old name: what is open stays.
+    pub fn create(&mut self, name: &str) -> usize {
+        self.files.push(Content::default());
+        self.names.insert(name.into(), self.files.len() - 1);
+        self.files.len() - 1
+    }
+
+    pub fn put(&mut self, name: &str, bytes: &[u8]) {
+        let file = self.create(name);
+        self.files[file] = Content {
+            now: bytes.into(),
+            durable: bytes.into(),
+            unsynced: Vec::new(),
+        };
+        self.durable_names.insert(name.into(), file);
+    }
+
+    pub fn used(&self) -> u64 {
+        self.names.values().map(|&file| self.files[file].now.len() as u64).sum()
+    }
+
+    pub fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) {
+        let content = &mut self.files[file];
+        put(&mut content.now, offset as usize, &bytes);
+        content.unsynced.push(Write {
+            number: self.written,
+            offset: offset as usize,
+            bytes,
+        });
+        self.written += 1;
+    }
+
+    pub fn grow(&mut self, file: usize, bytes: u64) {
+        let now = &mut self.files[file].now;
+        now.resize(now.len().max(bytes as usize), 0);
+    }
+
+    /// After a sync that failed, programs see what they wrote, but nothing will write it any more.
+    pub fn sync(&mut self, file: usize, succeeds: bool) {
+        let content = &mut self.files[file];
+        let unsynced = std::mem::take(&mut content.unsynced);
+        if succeeds {
+            content.durable.resize(content.now.len(), 0);
+            for write in unsynced {
+                put(&mut content.durable, write.offset, &write.bytes);
+            }
+        }
+    }
+
+    pub fn sync_names(&mut self) {
+        self.durable_names = self.names.clone();
+    }
+
+    /// What is there after a power cut: nothing unsynced, but for what `keep` spares.
+    pub fn crash(&self, keep: Keep) -> Image {
+        let mut lot = Lot(if let Keep::Sectors(seed) = keep { seed } else { 0 });
+        let new_names = match keep {
+            Keep::Nothing => false,
+            Keep::Everything | Keep::Prefix(_) => true,
+            Keep::Sectors(_) => lot.draw(),
+        };
+        let names = if new_names {
+            self.names.clone()
+        } else {
+            self.durable_names.clone()
+        };
+        let last = self
+            .files
+            .iter()
+            .flat_map(|file| &file.unsynced)
+            .map(|write| write.number)
+            .max();
+        let files = self.files.iter().map(|file| file.crash(keep, last, &mut lot)).collect();
+        Image {
+            durable_names: names.clone(),
+            names,
+            files,
+            written: 0,
+        }
+    }
+}
+
+impl Content {
+    fn crash(&self, keep: Keep, last: Option<u64>, lot: &mut Lot) -> Content {
+        let mut bytes = self.durable.clone();
+        for write in &self.unsynced {
+            let spared = match keep {
+                Keep::Nothing => 0,
+                Keep::Prefix(spared) if last == Some(write.number) => spared.min(write.bytes.len()),
+                _ => write.bytes.len(),
+            };
+            for (at, sector) in write.bytes[..spared].chunks(SECTOR).enumerate() {
+                if !matches!(keep, Keep::Sectors(_)) || lot.draw() {
+                    put(&mut bytes, write.offset + at * SECTOR, sector);
+                }
+            }
+        }
+        Content {
+            now: bytes.clone(),
+            durable: bytes,
+            unsynced: Vec::new(),
+        }
+    }
+}
+
+/// Coin tosses from a seed (splitmix64).
+struct Lot(u64);
+
+impl Lot {
+    fn draw(&mut self) -> bool {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) & 1 == 1
+    }
+}

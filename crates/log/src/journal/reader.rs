@@ -1,0 +1,178 @@
+//! Reads blocks and payloads beside the writer. Nothing is taken on trust: whatever comes off the disk is checked again.
+
+use super::disk::{Disk, DiskFile};
+use super::segment;
+use super::shared::{Shared, Spot};
+use super::walk::{damage, read_block, read_header};
+use crate::layout::{ENTRY, HEADER, Header, NO_PAYLOAD, u32_at};
+use crate::{Block, Fault, LogReader, ReadError};
+use bytes::Bytes;
+use postrider_core::Position;
+use std::io;
+use std::sync::Arc;
+
+/// Reads a journal; cheap to clone.
+#[derive(Debug)]
+pub struct Reader<D: Disk> {
+    shared: Arc<Shared<D>>,
+}
+
+/// The outcome of looking at bytes on disk: a fault is turned into damage, or into absence if the block is gone meanwhile.
+type Looked<T> = io::Result<Result<T, Fault>>;
+
+impl<D: Disk> Reader<D> {
+    pub(super) fn new(shared: Arc<Shared<D>>) -> Reader<D> {
+        Reader { shared }
+    }
+
+    /// The head of block `number`, and where it is; hops from the nearest indexed block.
+    fn find(&self, number: u64) -> Result<Option<(Spot, Header)>, ReadError> {
+        let Some(spot) = self.shared.durable.read().locate(number) else {
+            return Ok(None);
+        };
+        self.hop(spot, number)
+    }
+
+    fn hop(&self, mut spot: Spot, number: u64) -> Result<Option<(Spot, Header)>, ReadError> {
+        loop {
+            let Some(header) = self.look(spot, |file| read_header(file, spot.offset))? else {
+                return Ok(None);
+            };
+            if header.number != spot.number || header.log != self.shared.log {
+                return self.judge(spot, Fault::Number(header.number));
+            }
+            if spot.number == number {
+                return Ok(Some((spot, header)));
+            }
+            spot = Spot {
+                number: spot.number + 1,
+                offset: spot.offset + header.block_len() as u64,
+                ..spot
+            };
+        }
+    }
+
+    /// Runs `look` on the segment's file.
+    fn look<T>(&self, spot: Spot, look: impl FnOnce(&D::File) -> Looked<T>) -> Result<Option<T>, ReadError> {
+        match self.shared.file(spot.segment).and_then(|file| look(&file)) {
+            Ok(Ok(found)) => Ok(Some(found)),
+            Ok(Err(fault)) => self.judge(spot, fault),
+            Err(_) if self.is_gone(spot) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the block was truncated away after it was located; then its bytes may be anything.
+    fn is_gone(&self, spot: Spot) -> bool {
+        spot.number < self.first()
+    }
+
+    fn judge<T>(&self, spot: Spot, fault: Fault) -> Result<Option<T>, ReadError> {
+        if self.is_gone(spot) {
+            return Ok(None);
+        }
+        Err(damage(&segment::name(spot.segment), spot.offset, spot.number, fault).into())
+    }
+
+    fn block_at(&self, spot: Spot, header: &Header) -> Result<Option<Block>, ReadError> {
+        self.look(spot, |file| read_block(file, spot.offset, header))
+    }
+
+    /// Block `number`, known to begin at `hint` if it is of the same segment; and where the next one begins.
+    fn step(&self, number: u64, hint: Option<Spot>) -> Result<Option<(Block, Spot)>, ReadError> {
+        let durable = self.shared.durable.read();
+        let hinted =
+            hint.filter(|_| (durable.first..durable.end).contains(&number) && !durable.is_first_of_segment(number));
+        let Some(spot) = hinted.or_else(|| durable.locate(number)) else {
+            return Ok(None);
+        };
+        drop(durable);
+        let Some((spot, header)) = self.hop(spot, number)? else {
+            return Ok(None);
+        };
+        let Some(block) = self.block_at(spot, &header)? else {
+            return Ok(None);
+        };
+        let next = Spot {
+            number: number + 1,
+            offset: spot.offset + header.block_len() as u64,
+            ..spot
+        };
+        Ok(Some((block, next)))
+    }
+}
+
+/// The payload at `index` of the block at `offset`: reads its table and the payload.
+fn read_payload<F: DiskFile>(file: &F, offset: u64, header: &Header, index: u32) -> Looked<Option<Bytes>> {
+    let mut table = vec![0; header.table_len()];
+    file.read_at(&mut table, offset + HEADER as u64)?;
+    if crc32c::crc32c(&table) != header.table_crc {
+        return Ok(Err(Fault::Table));
+    }
+    let (before, row) = table.split_at(index as usize * ENTRY);
+    let lengths = before
+        .chunks_exact(ENTRY)
+        .map(|row| u32_at(row, 4))
+        .filter(|&len| len != NO_PAYLOAD);
+    let start: u64 = lengths.map(u64::from).sum();
+    let (len, crc) = (u32_at(row, 4), u32_at(row, 8));
+    if len == NO_PAYLOAD {
+        return Ok(Ok(None));
+    }
+    if start + u64::from(len) > u64::from(header.payloads_len) {
+        return Ok(Err(Fault::Length));
+    }
+    let mut payload = vec![0; len as usize];
+    file.read_at(&mut payload, offset + header.front_len() as u64 + start)?;
+    let whole = crc32c::crc32c(&payload) == crc;
+    Ok(if whole {
+        Ok(Some(payload.into()))
+    } else {
+        Err(Fault::Payload(index))
+    })
+}
+
+impl<D: Disk> Clone for Reader<D> {
+    fn clone(&self) -> Reader<D> {
+        Reader {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<D: Disk> LogReader for Reader<D> {
+    fn first(&self) -> u64 {
+        self.shared.durable.read().first
+    }
+
+    fn end(&self) -> u64 {
+        self.shared.durable.read().end
+    }
+
+    fn read_block(&self, number: u64) -> Result<Option<Block>, ReadError> {
+        Ok(self.step(number, None)?.map(|(block, _)| block))
+    }
+
+    fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError> {
+        let Some((spot, header)) = self.find(at.block())? else {
+            return Ok(None);
+        };
+        if at.index() >= header.count {
+            return Ok(None);
+        }
+        Ok(self
+            .look(spot, |file| read_payload(file, spot.offset, &header, at.index()))?
+            .flatten())
+    }
+
+    fn blocks(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>> {
+        let (mut number, mut hint) = (from, None);
+        std::iter::from_fn(move || match self.step(number, hint).transpose()? {
+            Ok((block, next)) => {
+                (number, hint) = (next.number, Some(next));
+                Some(Ok(block))
+            }
+            Err(error) => Some(Err(error)),
+        })
+    }
+}

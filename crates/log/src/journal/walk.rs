@@ -1,0 +1,207 @@
+//! Reads the whole chain from its first block to its end, and tells the end from damage. Opening and inspecting both go this way.
+//!
+//! The end is where the next block should begin, in the last segment, and no whole block of this log with a higher number comes after.
+//! Such a block would prove that the one before it was durable: one append is in flight at a time.
+
+use super::disk::{Disk, DiskFile};
+use super::segment;
+use crate::block::check_front;
+use crate::layout::{ALIGN, Chain, HEADER, Header};
+use crate::{Block, Damage, Fault, ReadError};
+use std::io;
+
+/// Read at first, in the hope that it holds head, table and facts.
+const READ_BYTES: usize = 4096;
+/// Read at once in the search for later blocks.
+const SEARCH_BYTES: usize = 1 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Walk<'d, D: Disk> {
+    disk: &'d D,
+    /// First blocks of the segments, ascending.
+    segments: Vec<u64>,
+    at: usize,
+    file: Option<(D::File, u64)>,
+    offset: u64,
+    /// What has been read so far.
+    pub chain: Chain,
+    /// At the end, if the next block was begun: where, and what is wrong with it.
+    pub torn: Option<Damage>,
+    buffer: Vec<u8>,
+}
+
+/// A block whose head, table and facts are whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub segment: u64,
+    pub offset: u64,
+    pub header: Header,
+    /// Whether it lies in the last segment. If not, a later segment was made after it was durable.
+    pub newest: bool,
+}
+
+impl<'d, D: Disk> Walk<'d, D> {
+    /// Over `segments`, ascending, from the block on that `chain` expects.
+    pub fn new(disk: &'d D, segments: Vec<u64>, chain: Chain) -> Walk<'d, D> {
+        Walk {
+            disk,
+            segments,
+            at: 0,
+            file: None,
+            offset: 0,
+            chain,
+            torn: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Where the next block belongs.
+    pub fn end(&self) -> (Option<u64>, u64) {
+        (self.segments.get(self.at).copied(), self.offset)
+    }
+
+    /// The next block, or `None` at the end.
+    pub fn next(&mut self) -> Result<Option<Found>, ReadError> {
+        // Blocks of a later segment are not looked for in this one: what lies behind its last block is of no meaning.
+        if self.segments.get(self.at + 1) == Some(&self.chain.next) {
+            self.at += 1;
+            (self.file, self.offset) = (None, 0);
+        }
+        let first = match self.segments.get(self.at) {
+            None if self.chain.next == 0 => return Ok(None),
+            Some(&first) if self.offset > 0 || first == self.chain.next => first,
+            _ => return Err(damage(&segment::name(self.chain.next), 0, self.chain.next, Fault::Missing).into()),
+        };
+        let (file, size) = match self.file.take() {
+            Some(open) => open,
+            None => {
+                let file = self.disk.open(&segment::name(first), false)?;
+                let size = file.size()?;
+                (file, size)
+            }
+        };
+        let newest = self.at + 1 == self.segments.len();
+        let front = read_front(&file, self.offset, size, &mut self.buffer)?;
+        let front = front.and_then(|header| self.chain.check(&header).map(|()| header));
+        let found = match front {
+            Ok(header) => {
+                let found = Found {
+                    segment: first,
+                    offset: self.offset,
+                    header,
+                    newest,
+                };
+                self.chain = self.chain.then(&header);
+                self.offset += header.block_len() as u64;
+                Some(found)
+            }
+            Err(fault) => {
+                let damage = damage(&segment::name(first), self.offset, self.chain.next, fault);
+                if !newest || fault_of_a_whole_head(&damage.fault) || self.later_block(&file)? {
+                    return Err(damage.into());
+                }
+                if self.was_begun() {
+                    self.torn = Some(damage);
+                }
+                None
+            }
+        };
+        self.file = Some((file, size));
+        Ok(found)
+    }
+
+    /// Whether a whole head of this log with a higher number than is expected here lies anywhere behind. Its facts do not matter: a
+    /// head that matches its crc, names this log and has a number that was never reached was written after this block.
+    fn later_block(&self, file: &D::File) -> io::Result<bool> {
+        let mut chunk = vec![0; SEARCH_BYTES];
+        let mut at = self.offset;
+        loop {
+            let read = file.read_at(&mut chunk, at)?;
+            let later = |sector: &[u8]| {
+                Header::decode(sector)
+                    .is_ok_and(|header| header.log == self.chain.log && header.number > self.chain.next)
+            };
+            if chunk[..read].chunks(ALIGN).any(later) {
+                return Ok(true);
+            }
+            if read < chunk.len() {
+                return Ok(false);
+            }
+            at += read as u64;
+        }
+    }
+
+    /// Whether what was read last looks like the expected block, torn, and not like what the file held before. Only its first bytes
+    /// say so; if they never reached the disk, nothing can.
+    fn was_begun(&self) -> bool {
+        let expected = Header::prefix(self.chain.log, self.chain.next);
+        self.buffer.starts_with(&expected.0) && self.buffer.get(16..40) == Some(&expected.1)
+    }
+}
+
+/// Whether the bytes where the next block belongs are a whole head that has no business there. Space is recycled within one log and
+/// numbers only grow, so the worst that may lie behind the end is a lower number.
+fn fault_of_a_whole_head(fault: &Fault) -> bool {
+    matches!(fault, Fault::ForeignLog(_) | Fault::Chain | Fault::Time | Fault::Epoch)
+}
+
+/// A fault with its place, as a report names it.
+pub(crate) fn damage(file: &str, offset: u64, block: u64, fault: Fault) -> Damage {
+    Damage {
+        file: format!("log/{file}"),
+        offset,
+        block,
+        fault,
+    }
+}
+
+/// The head at `offset`, with table and facts read behind it into `buffer`, all matching their crcs.
+fn read_front<F: DiskFile>(
+    file: &F,
+    offset: u64,
+    size: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Result<Header, Fault>> {
+    buffer.resize(READ_BYTES, 0);
+    let read = file.read_at(buffer, offset)?;
+    buffer.truncate(read);
+    let header = match Header::decode(buffer) {
+        Ok(header) => header,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    // Also keeps a wrong length from asking for memory.
+    if offset + header.block_len() as u64 > size {
+        return Ok(Err(Fault::PastEnd));
+    }
+    if header.front_len() > buffer.len() {
+        let had = buffer.len();
+        buffer.resize(header.front_len(), 0);
+        if file.read_at(&mut buffer[had..], offset + had as u64)? < header.front_len() - had {
+            return Ok(Err(Fault::PastEnd));
+        }
+    }
+    Ok(check_front(&header, buffer).map(|()| header))
+}
+
+/// The head at `offset`, alone.
+pub(crate) fn read_header<F: DiskFile>(file: &F, offset: u64) -> io::Result<Result<Header, Fault>> {
+    let mut bytes = [0; HEADER];
+    let read = file.read_at(&mut bytes, offset)?;
+    Ok(Header::decode(&bytes[..read]))
+}
+
+/// The block at `offset`, whose head was read before.
+pub(crate) fn read_block<F: DiskFile>(file: &F, offset: u64, header: &Header) -> io::Result<Result<Block, Fault>> {
+    let mut bytes = vec![0; header.block_len()];
+    let read = file.read_at(&mut bytes, offset)?;
+    bytes.truncate(read);
+    let block = Block::decode(bytes.into());
+    // The file may be overwritten between two reads, once its blocks are gone from the log.
+    Ok(block.and_then(|b| {
+        if b.header() == header {
+            Ok(b)
+        } else {
+            Err(Fault::Number(b.number()))
+        }
+    }))
+}
