@@ -1,5 +1,7 @@
 //! What happened: the facts of the log, and the only way in which state changes.
 
+mod describe;
+
 use std::sync::Arc;
 
 use crate::attempt::Attempt;
@@ -11,6 +13,8 @@ use crate::sealed::SealingKeyId;
 use crate::time::Time;
 use crate::webhook::Webhook;
 use crate::workspace::Key;
+
+pub use describe::Description;
 
 /// One fact. Whatever a decision drew or computed is in it, so that applying it needs nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -69,7 +69,7 @@ pub fn parse_delay(text: &str) -> Result<Millis, ParseDelayError> {
     let scaled = parse(fraction)? as u128 * unit_ms as u128 / 10u128.pow(fraction.len() as u32);
     let total = parse(whole)? as u128 * unit_ms as u128 + scaled;
     match u64::try_from(total) {
-        Ok(ms) if ms >= 1 && ms <= DELAY_MAX.0 => Ok(Millis(ms)),
+        Ok(ms) if (1..=DELAY_MAX.0).contains(&ms) => Ok(Millis(ms)),
         _ => Err(ParseDelayError::Range),
     }
 }

@@ -1,0 +1,43 @@
+//! Facts for people: one line each, without payloads and secrets.
+
+use super::Fact;
+
+/// A fact in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The fact's name.
+    pub kind: &'static str,
+    /// What it is about.
+    pub what: String,
+}
+
+impl Fact {
+    /// Says what happened, in one line.
+    pub fn describe(&self) -> Description {
+        let (kind, what) = match self {
+            Fact::ProfileRegistered(profile) => ("ProfileRegistered", format!("{} {}", profile.name, profile.hash)),
+            Fact::WorkspaceCreated { id, name, profile, .. } => ("WorkspaceCreated", format!("{id} {profile} {name:?}")),
+            Fact::WorkspaceRenamed { id, name } => ("WorkspaceRenamed", format!("{id} {name:?}")),
+            Fact::WorkspaceDeleted { id } => ("WorkspaceDeleted", id.to_string()),
+            Fact::KeyCreated(key) => ("KeyCreated", format!("{} in {} {:?}", key.id, key.workspace, key.name)),
+            Fact::KeyRevoked { workspace, id } => ("KeyRevoked", format!("{id} in {workspace}")),
+            Fact::WebhookCreated(webhook) => ("WebhookCreated", format!("{} in {}", webhook.id, webhook.workspace)),
+            Fact::WebhookChanged(webhook) => ("WebhookChanged", format!("{} in {}", webhook.id, webhook.workspace)),
+            Fact::WebhookDeleted { workspace, id } => ("WebhookDeleted", format!("{id} in {workspace}")),
+            Fact::EventAccepted(event) => {
+                let (id, kind, count) = (&event.id, &event.event_type, event.chosen.len());
+                ("EventAccepted", format!("{id} {kind} in {} for {count} webhooks", event.workspace))
+            }
+            Fact::AttemptFinished { cell, attempt, .. } => {
+                let status = attempt.exchange.status_code.map_or("-".to_owned(), |code| code.to_string());
+                let (key, number, outcome) = (cell.key, attempt.number, attempt.outcome.as_str());
+                ("AttemptFinished", format!("{key} attempt {number} to webhook {}: {status} {outcome}", cell.webhook))
+            }
+            Fact::RetryRequested { cell, .. } => ("RetryRequested", format!("{} to webhook {}", cell.key, cell.webhook)),
+            Fact::TestFinished { webhook, event_type, attempt, .. } => {
+                ("TestFinished", format!("{event_type} to webhook {webhook}: {}", attempt.outcome.as_str()))
+            }
+        };
+        Description { kind, what }
+    }
+}
