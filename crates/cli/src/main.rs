@@ -5,6 +5,7 @@
 mod args;
 mod clock;
 mod commands;
+mod config;
 mod limits;
 mod receiver;
 #[allow(dead_code, reason = "`demo`, which draws it, is not there yet")]
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use commands::{Usage, publish, sink};
+use commands::{Usage, log, publish, serve, sink};
 
 /// A webhook delivery engine.
 #[derive(Parser)]
@@ -28,8 +29,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(Box<serve::Args>),
     Sink(sink::Args),
     Publish(publish::Args),
+    Log(log::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,8 +46,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return complain(&usage_line(&error), 2),
     };
     let result = match cli.command {
+        Command::Serve(args) => serve::run(*args),
         Command::Sink(args) => sink::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Log(args) => log::run(args),
     };
     match result {
         Ok(code) => code,

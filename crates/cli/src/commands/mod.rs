@@ -1,6 +1,8 @@
 //! One file a subcommand: its options and what it does. What several commands share lives beside this folder.
 
+pub mod log;
 pub mod publish;
+pub mod serve;
 pub mod sink;
 
 use std::fmt;

@@ -1,0 +1,297 @@
+//! The server's configuration: option, then environment, then file, then default.
+//!
+//! [`Settings`] is what one source names, and is at once the command line's options and the file's keys, so that the two cannot differ.
+//! [`Config`] is what they come to.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use postrider::{ClockMode, EngineBuilder, SecretString};
+use serde::{Deserialize, Deserializer};
+
+use crate::args;
+use crate::commands::Usage;
+
+/// The file that is read when none is named, if it is there.
+const FILE_DEFAULT: &str = "postrider.toml";
+
+/// What the command line and the environment, or a file, say. What is `None` is not named.
+#[derive(clap::Args, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR", value_parser = args::listen)]
+    #[serde(deserialize_with = "listen")]
+    listen: Option<SocketAddr>,
+    /// The folder for log and keys [default: ./postrider-data]
+    #[arg(long, env = "POSTRIDER_DATA", value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The key that manages workspaces; made and kept in DATA/admin.key when not given
+    #[arg(long, env = "POSTRIDER_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    admin_key: Option<String>,
+    /// Make a workspace `default` with this profile if there is none yet, and print its key once
+    #[arg(long, env = "POSTRIDER_INIT", value_name = "PROFILE")]
+    init: Option<String>,
+    /// Requests a minute with one key, 0 for no limit [default: 100]
+    #[arg(long, env = "POSTRIDER_RATE_LIMIT", value_name = "N")]
+    rate_limit: Option<u32>,
+    /// The most bytes of an event's data, up to 1MiB [default: 256KiB]
+    #[arg(long, env = "POSTRIDER_EVENT_MAX", value_name = "SIZE", value_parser = args::size)]
+    #[serde(deserialize_with = "size")]
+    event_max: Option<u64>,
+    /// How long attempts in flight may go on at the end [default: 20s]
+    #[arg(long, env = "POSTRIDER_GRACE", value_name = "D", value_parser = args::duration)]
+    #[serde(deserialize_with = "duration")]
+    grace: Option<Duration>,
+    /// Threads that send [default: one a core]
+    #[arg(long, env = "POSTRIDER_WORKERS", value_name = "N")]
+    workers: Option<usize>,
+    /// Bytes of one file of the log [default: 64MiB]
+    #[arg(long, env = "POSTRIDER_SEGMENT", value_name = "SIZE", value_parser = args::size)]
+    #[serde(deserialize_with = "size")]
+    segment: Option<u64>,
+    /// What engine time goes on with: boot, or wall for tests under a faked clock [default: boot]
+    #[arg(long, env = "POSTRIDER_CLOCK", value_name = "CLOCK")]
+    clock: Option<String>,
+    /// How much to say on stderr: error, warn, info, debug [default: info]
+    #[arg(long, env = "POSTRIDER_LOG", value_name = "LEVEL")]
+    log: Option<String>,
+    #[command(flatten)]
+    egress: Egress,
+    #[command(flatten)]
+    permits: Permits,
+}
+
+/// Where deliveries may go.
+#[derive(clap::Args, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Egress {
+    /// Open an address range that is refused by default: a CIDR, `loopback` or `private`; can be given several times
+    #[arg(long, env = "POSTRIDER_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Refuse webhooks with plain http
+    #[arg(long, env = "POSTRIDER_HTTPS_ONLY", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          default_missing_value = "true")]
+    https_only: Option<bool>,
+    /// An address that deliveries come from, told to receivers by GET /v1/egress; can be given several times
+    #[arg(long = "egress-address", env = "POSTRIDER_EGRESS_ADDRESSES", value_name = "ADDRESS", value_delimiter = ',')]
+    addresses: Vec<String>,
+    /// A PEM file of certificate authorities to trust beside the public ones; can be given several times
+    #[arg(long = "ca-file", env = "POSTRIDER_CA_FILES", value_name = "FILE", value_delimiter = ',')]
+    ca_files: Vec<PathBuf>,
+}
+
+/// Attempts in flight at the most.
+#[derive(clap::Args, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Permits {
+    /// Attempts in flight in all [default: 1024]
+    #[arg(long = "permits", env = "POSTRIDER_PERMITS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    global: Option<u32>,
+    /// Attempts in flight to one webhook [default: 32]
+    #[arg(long = "permits-per-webhook", env = "POSTRIDER_PERMITS_PER_WEBHOOK", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    per_webhook: Option<u32>,
+    /// Attempts in flight to one host [default: 64]
+    #[arg(long = "permits-per-host", env = "POSTRIDER_PERMITS_PER_HOST", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    per_host: Option<u32>,
+}
+
+/// What the server runs with.
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where log and keys are.
+    pub data: PathBuf,
+    /// Given from outside; else it is in the data folder.
+    pub admin_key: Option<SecretString>,
+    /// The profile of the workspace to make in an empty folder.
+    pub init: Option<String>,
+    /// Requests a minute with one key; 0: no limit.
+    pub rate_limit: u32,
+    /// The most bytes of an event's data.
+    pub event_bytes_max: usize,
+    /// How long attempts in flight may go on at the end.
+    pub grace: Duration,
+    /// What to say on stderr.
+    pub log: tracing::Level,
+    /// Told to receivers for their firewalls.
+    pub egress_addresses: Vec<String>,
+    /// The engine's part.
+    pub engine: EngineBuilder,
+}
+
+const EVENT_BYTES_MAX: u64 = 1 << 20;
+const SEGMENT_RANGE: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
+
+impl Settings {
+    /// What the options and the file at `file` come to.
+    ///
+    /// # Errors
+    /// [`Usage`] with the option or key that can't be meant.
+    pub fn resolve(self, file: Option<&Path>) -> anyhow::Result<Config> {
+        let merged = self.or(read(file)?);
+        merged.check().map_err(Usage)?;
+        let data = merged.data.clone().unwrap_or_else(|| "postrider-data".into());
+        let event_bytes_max = merged.event_max.unwrap_or(256 << 10) as usize;
+        Ok(Config {
+            engine: merged.engine(&data, event_bytes_max)?,
+            listen: merged.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data,
+            admin_key: merged.admin_key.map(SecretString::from),
+            init: merged.init,
+            rate_limit: merged.rate_limit.unwrap_or(100),
+            event_bytes_max,
+            grace: merged.grace.unwrap_or(Duration::from_secs(20)),
+            log: merged.log.as_deref().unwrap_or("info").parse().map_err(|_| Usage("log: one of error, warn, info, debug".into()))?,
+            egress_addresses: merged.egress.addresses,
+        })
+    }
+
+    fn engine(&self, data: &Path, event_bytes_max: usize) -> anyhow::Result<EngineBuilder> {
+        let permits = &self.permits;
+        let (global, webhook, host) = (permits.global, permits.per_webhook, permits.per_host);
+        let mut engine = EngineBuilder::default()
+            .data(data)
+            .event_bytes_max(event_bytes_max)
+            .https_only(self.egress.https_only.unwrap_or(false))
+            .permits(global.unwrap_or(1024), webhook.unwrap_or(32), host.unwrap_or(64));
+        for range in &self.egress.allow {
+            engine = engine.allow(range);
+        }
+        for path in &self.egress.ca_files {
+            let pem = std::fs::read_to_string(path).map_err(|e| Usage(format!("egress.ca_files: {}: {e}", path.display())))?;
+            engine = engine.trust(pem);
+        }
+        if let Some(workers) = self.workers {
+            engine = engine.workers(workers);
+        }
+        if let Some(bytes) = self.segment {
+            engine = engine.segment_bytes(u32::try_from(bytes)?);
+        }
+        if self.clock.as_deref() == Some("wall") {
+            engine = engine.clock(ClockMode::Wall);
+        }
+        Ok(engine)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let within = |name: &str, value: Option<u64>, range: std::ops::RangeInclusive<u64>| match value {
+            Some(value) if !range.contains(&value) => Err(format!("{name}: must be from {} to {}", range.start(), range.end())),
+            _ => Ok(()),
+        };
+        within("event_max", self.event_max, 1..=EVENT_BYTES_MAX)?;
+        within("segment", self.segment, SEGMENT_RANGE)?;
+        within("workers", self.workers.map(|n| n as u64), 1..=256)?;
+        for (name, permits) in [("global", self.permits.global), ("per_webhook", self.permits.per_webhook), ("per_host", self.permits.per_host)] {
+            within(&format!("permits.{name}"), permits.map(u64::from), 1..=65_536)?;
+        }
+        if self.clock.as_deref().is_some_and(|clock| !["boot", "wall"].contains(&clock)) {
+            return Err("clock: must be boot or wall".into());
+        }
+        if self.admin_key.as_ref().is_some_and(|key| key.len() < 16 || !key.bytes().all(|b| b.is_ascii_graphic())) {
+            return Err("admin_key: must have at least 16 visible ASCII characters and no spaces".into());
+        }
+        Ok(())
+    }
+
+    fn or(self, file: Settings) -> Settings {
+        fn or<T>(mine: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+            if mine.is_empty() { theirs } else { mine }
+        }
+        Settings {
+            listen: self.listen.or(file.listen),
+            data: self.data.or(file.data),
+            admin_key: self.admin_key.or(file.admin_key),
+            init: self.init.or(file.init),
+            rate_limit: self.rate_limit.or(file.rate_limit),
+            event_max: self.event_max.or(file.event_max),
+            grace: self.grace.or(file.grace),
+            workers: self.workers.or(file.workers),
+            segment: self.segment.or(file.segment),
+            clock: self.clock.or(file.clock),
+            log: self.log.or(file.log),
+            egress: Egress {
+                allow: or(self.egress.allow, file.egress.allow),
+                https_only: self.egress.https_only.or(file.egress.https_only),
+                addresses: or(self.egress.addresses, file.egress.addresses),
+                ca_files: or(self.egress.ca_files, file.egress.ca_files),
+            },
+            permits: Permits {
+                global: self.permits.global.or(file.permits.global),
+                per_webhook: self.permits.per_webhook.or(file.permits.per_webhook),
+                per_host: self.permits.per_host.or(file.permits.per_host),
+            },
+        }
+    }
+}
+
+fn read(file: Option<&Path>) -> anyhow::Result<Settings> {
+    let path = file.unwrap_or(Path::new(FILE_DEFAULT));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if file.is_none() && e.kind() == std::io::ErrorKind::NotFound => return Ok(Settings::default()),
+        Err(e) => return Err(Usage(format!("{}: {e}", path.display())).into()),
+    };
+    toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())).into())
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    text(deserializer, args::listen)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    text(deserializer, args::duration)
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    text(deserializer, args::size)
+}
+
+fn text<'de, D: Deserializer<'de>, T>(deserializer: D, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(toml: &str) -> Settings {
+        toml::from_str(toml).unwrap()
+    }
+
+    #[test]
+    fn an_option_goes_before_the_file_and_the_file_before_the_default() {
+        let option = settings("listen = '127.0.0.1:1'");
+        let file = settings("listen = '127.0.0.1:2'\nrate_limit = 7\negress.allow = ['loopback']");
+        let merged = option.or(file);
+        assert_eq!(merged.listen.map(|a| a.port()), Some(1));
+        assert_eq!(merged.rate_limit, Some(7));
+        assert_eq!(merged.egress.allow, ["loopback"]);
+    }
+
+    #[test]
+    fn a_key_that_does_not_exist_is_refused_by_name() {
+        let error = toml::from_str::<Settings>("lisen = '127.0.0.1:1'").err().unwrap().to_string();
+        assert!(error.contains("lisen"), "{error}");
+        let error = toml::from_str::<Settings>("grace = '5'").err().unwrap().to_string();
+        assert!(error.contains("not a duration"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        for (toml, name) in [
+            ("event_max = '2MiB'", "event_max"),
+            ("clock = 'sundial'", "clock"),
+            ("admin_key = 'short'", "admin_key"),
+            ("permits.global = 0", "permits.global"),
+        ] {
+            let error = settings(toml).check().unwrap_err();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+}
