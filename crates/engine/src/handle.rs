@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::inbox::{Answer, Declined, Inbox, SendError};
 use crate::intake::{self, EventDraft, IntakeError};
 use crate::keyring::Keyring;
-use crate::shared::{Gauges, Shared};
+use crate::shared::Shared;
 use crate::worker::Work;
 
 pub use reads::{AttemptDetail, DeliveryDetail, EventDetail};
@@ -157,11 +157,6 @@ impl Handle {
         let directory = self.0.shared.directory.read();
         let (_, profile) = directory.profile_of(workspace).ok_or(Rejection::NoWorkspace)?;
         Ok(Arc::clone(profile))
-    }
-
-    /// Figures of the moment.
-    pub fn gauges(&self) -> &Gauges {
-        &self.0.shared.gauges
     }
 
     /// Whether commands are taken: the engine has started, is not stopping, and its log can be written.

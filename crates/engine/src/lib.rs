@@ -10,6 +10,7 @@ mod handle;
 mod inbox;
 mod intake;
 mod keyring;
+pub mod metering;
 mod outgoing;
 mod overlay;
 mod payloads;
@@ -28,7 +29,6 @@ pub use handle::{AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Ref
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
 pub use overlay::Overlay;
-pub use shared::Gauges;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
     Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, LogEntry, LogFilter, Page, PageQuery, Subject,

@@ -29,21 +29,6 @@ pub struct Shared {
     pub records: Box<dyn Records>,
     /// Why the engine has stopped, once it has.
     pub poison: Poison,
-    /// Unfinished deliveries and attempts in flight, for metrics.
-    pub gauges: Gauges,
-}
-
-/// Figures that the writer leaves for whoever wants to look.
-#[derive(Default)]
-pub struct Gauges {
-    /// Unfinished deliveries.
-    pub pending: AtomicU64,
-    /// Attempts in flight.
-    pub in_flight: AtomicU64,
-    /// Deliveries that wait for a slot.
-    pub ready: AtomicU64,
-    /// Deliveries that sleep until they are due.
-    pub asleep: AtomicU64,
 }
 
 impl Shared {

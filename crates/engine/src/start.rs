@@ -27,7 +27,7 @@ use crate::poison::Poison;
 use crate::projector;
 use crate::recovery::{self, ReplayError};
 use crate::shard::{Input, Shard, TurnError};
-use crate::shared::{Gauges, Shared};
+use crate::shared::Shared;
 use crate::worker::{Bench, Workers};
 use crate::writer::Writer;
 
@@ -180,7 +180,6 @@ impl Engine {
             durable: AtomicU64::new(end),
             records: Box::new(log.reader),
             poison: Poison::new(),
-            gauges: Gauges::default(),
         });
         let permits = options.permits.global as usize;
         let (reports_in, reports) = bounded(permits);

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::entropy::SystemEntropy;
 use crate::inbox::{Answer, Declined, Message, Outbox};
 use crate::keyring::Keyring;
+use crate::metering::{self, Levels};
 use crate::payloads::RecentPayloads;
 use crate::projector::Projected;
 use crate::shard::{Input, Shard, TurnError, Turned};
@@ -37,6 +38,8 @@ const DRY_BEFORE_SEAL: Duration = Duration::from_millis(100);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// Inputs taken from the channels before a turn: more than a turn holds.
 const COLLECT_MAX: usize = 32_768;
+/// How often the levels are told.
+const LEVELS_EVERY: Duration = Duration::from_millis(200);
 /// Payloads kept for first attempts.
 const RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -105,13 +108,18 @@ impl<W: LogWriter> Writer<W> {
         let mut waiting = Waiting::default();
         let mut recent = RecentPayloads::new(RECENT_BYTES_MAX);
         let mut last_append = Instant::now();
+        let mut levels_told = Instant::now();
         loop {
             let is_behind = self.shard.advance(self.clock.now());
             self.collect(&mut waiting, !is_behind);
             let now = self.clock.now();
             if !waiting.is_empty() {
+                let began = Instant::now();
                 match self.shard.turn(now, &mut entropy, || waiting.next()) {
-                    Ok(turned) => self.release(turned, &mut recent),
+                    Ok(turned) => {
+                        metering::count(&turned.records, began.elapsed().as_secs_f64());
+                        self.release(turned, &mut recent);
+                    }
                     Err(TurnError::Full) => self.refuse(&mut waiting),
                     Err(error) => return Err(error),
                 }
@@ -128,7 +136,7 @@ impl<W: LogWriter> Writer<W> {
                     }
                 }
             }
-            self.leave_gauges();
+            self.tell_levels(&mut levels_told);
         }
     }
 
@@ -237,13 +245,19 @@ impl<W: LogWriter> Writer<W> {
         }
     }
 
-    fn leave_gauges(&self) {
-        let (scheduler, gauges) = (self.shard.scheduler(), &self.shared.gauges);
-        gauges
-            .in_flight
-            .store(u64::from(scheduler.in_flight()), Ordering::Relaxed);
-        gauges.ready.store(scheduler.ready_len() as u64, Ordering::Relaxed);
-        gauges.asleep.store(scheduler.asleep_len() as u64, Ordering::Relaxed);
+    /// Now and then; counting what is pending costs a step a webhook.
+    fn tell_levels(&self, told: &mut Instant) {
+        if told.elapsed() < LEVELS_EVERY {
+            return;
+        }
+        *told = Instant::now();
+        let scheduler = self.shard.scheduler();
+        metering::level(&Levels {
+            pending: self.shard.kernel().pending(),
+            in_flight: scheduler.in_flight(),
+            ready: scheduler.ready_len(),
+            asleep: scheduler.asleep_len(),
+        });
     }
 }
 

@@ -1,0 +1,82 @@
+//! What the engine tells the `metrics` recorder, if the program has one. No label names a workspace, a webhook or a URL.
+//!
+//! Counts come from durable facts only, so that they agree with the log.
+
+use metrics::{counter, gauge, histogram};
+use postrider_core::attempt::Attempt;
+use postrider_core::fact::{Fact, Record};
+
+/// Figures of one moment.
+pub struct Levels {
+    /// Unfinished deliveries.
+    pub pending: u64,
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// Deliveries that wait for a slot.
+    pub ready: usize,
+    /// Deliveries that sleep until they are due.
+    pub asleep: usize,
+}
+
+/// The name, kind and meaning of everything that is told: the source of the documented table.
+pub const NAMES: [(&str, &str, &str); 10] = [
+    ("postrider_events_accepted_total", "counter", "events that were accepted"),
+    ("postrider_deliveries_created_total", "counter", "deliveries that accepted events were fanned out to"),
+    ("postrider_attempts_total", "counter", "attempts by `outcome`"),
+    ("postrider_attempt_failures_total", "counter", "failed attempts by `error_kind`"),
+    ("postrider_attempt_seconds", "histogram", "time an attempt took, from name lookup to its end"),
+    ("postrider_commit_seconds", "histogram", "time a turn took, from its first decision to its sync"),
+    ("postrider_pending", "gauge", "unfinished deliveries"),
+    ("postrider_inflight", "gauge", "attempts in flight"),
+    ("postrider_ready", "gauge", "deliveries that wait for a slot"),
+    ("postrider_asleep", "gauge", "deliveries that sleep until they are due"),
+];
+
+/// Says what each name means, to a recorder that wants to know.
+pub fn describe() {
+    for (name, kind, meaning) in NAMES {
+        match kind {
+            "counter" => metrics::describe_counter!(name, meaning),
+            "gauge" => metrics::describe_gauge!(name, meaning),
+            _ => metrics::describe_histogram!(name, meaning),
+        }
+    }
+}
+
+/// Counts the facts of one turn, which took so many seconds.
+pub fn count(records: &[Record], seconds: f64) {
+    let (mut events, mut deliveries) = (0, 0);
+    for record in records {
+        match &record.fact {
+            Fact::EventAccepted(event) => {
+                events += 1;
+                deliveries += event.chosen.len() as u64;
+            }
+            Fact::AttemptFinished { attempt, .. } => count_attempt(attempt),
+            _ => {}
+        }
+    }
+    if events > 0 {
+        counter!("postrider_events_accepted_total").increment(events);
+        counter!("postrider_deliveries_created_total").increment(deliveries);
+    }
+    if !records.is_empty() {
+        histogram!("postrider_commit_seconds").record(seconds);
+    }
+}
+
+fn count_attempt(attempt: &Attempt) {
+    counter!("postrider_attempts_total", "outcome" => attempt.outcome.as_str()).increment(1);
+    histogram!("postrider_attempt_seconds").record(attempt.exchange.duration.0 as f64 / 1000.0);
+    if let Some(failure) = &attempt.exchange.failure {
+        counter!("postrider_attempt_failures_total", "error_kind" => failure.kind.as_str()).increment(1);
+    }
+}
+
+/// Sets the levels.
+pub fn level(levels: &Levels) {
+    gauge!("postrider_pending").set(levels.pending as f64);
+    gauge!("postrider_inflight").set(f64::from(levels.in_flight));
+    gauge!("postrider_ready").set(levels.ready as f64);
+    gauge!("postrider_asleep").set(levels.asleep as f64);
+}
