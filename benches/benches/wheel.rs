@@ -1,9 +1,8 @@
 //! What the scheduler costs: nanoseconds an operation of the wheel and of the whole, and a hash of what came out.
-//!
-//! `cargo bench -p postrider-benches --bench wheel` measures; without `--bench` it runs tiny, as a test that it still works.
 
 use std::time::Instant;
 
+use postrider_benches::{Hash, Scale, report, spread};
 use postrider_core::ids::{DeliveryKey, Position, WebhookId};
 use postrider_core::time::{Millis, Time};
 use postrider_scheduler::wheel::Wheel;
@@ -13,10 +12,9 @@ const NOW: u64 = 1_771_497_000_000;
 const HALF_A_DAY_MS: u64 = 12 * 60 * 60 * 1000;
 
 fn main() {
-    let full = std::env::args().any(|arg| arg == "--bench");
-    let sleepers: u64 = if full { 1_000_000 } else { 1_000 };
-    let turns: u64 = if full { 1_000_000 } else { 1_000 };
-    let mut hash = Hash(0xcbf2_9ce4_8422_2325);
+    let scale = Scale::of_arguments();
+    let (sleepers, turns) = (scale.pick(1_000_000, 1_000), scale.pick(1_000_000, 1_000));
+    let mut hash = Hash::new();
     wheel(sleepers, &mut hash);
     sleep(sleepers, &mut hash);
     for webhooks in [1, 100, 10_000] {
@@ -36,21 +34,7 @@ fn main() {
         );
     }
     blocked(turns, &mut hash);
-    println!("hash of the results: {:016x}", hash.0);
-}
-
-/// FNV-1a over numbers.
-struct Hash(u64);
-
-impl Hash {
-    fn take(&mut self, value: u64) {
-        self.0 = (self.0 ^ value).wrapping_mul(0x0100_0000_01b3);
-    }
-}
-
-/// A spread of numbers that is the same at every run.
-fn spread(number: u64) -> u64 {
-    number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20
+    hash.report();
 }
 
 fn key(number: u64) -> DeliveryKey {
@@ -58,10 +42,6 @@ fn key(number: u64) -> DeliveryKey {
         event: Position::from_u64(number),
         ordinal: 0,
     }
-}
-
-fn report(what: &str, times: u64, started: Instant) {
-    println!("{:>8.1} ns  {what}", started.elapsed().as_nanos() as f64 / times as f64);
 }
 
 /// The wheel by itself, filled, thinned by half and fired.
@@ -76,16 +56,16 @@ fn wheel(sleepers: u64, hash: &mut Hash) {
         let handles: Vec<_> = (0..sleepers)
             .map(|number| wheel.insert(Time(now + spread(number) % HALF_A_DAY_MS), number as u32))
             .collect();
-        report(round, sleepers, started);
+        report(round, sleepers, started.elapsed());
         let started = Instant::now();
         for handle in handles.iter().step_by(2) {
             hash.take(wheel.cancel(*handle).map_or(0, u64::from));
         }
-        report("a cancel", sleepers / 2, started);
+        report("a cancel", sleepers / 2, started.elapsed());
         let (started, before) = (Instant::now(), out.len());
         now += HALF_A_DAY_MS;
         while wheel.advance(Time(now + 16), 4096, &mut out) {}
-        report("a firing, with its cascades", (out.len() - before) as u64, started);
+        report("a firing, with its cascades", (out.len() - before) as u64, started.elapsed());
     }
     out.iter().for_each(|&item| hash.take(u64::from(item)));
 }
@@ -103,14 +83,14 @@ fn sleep(sleepers: u64, hash: &mut Hash) {
             Time(NOW + spread(number) % HALF_A_DAY_MS),
         );
     }
-    report("a sleep", sleepers, started);
+    report("a sleep", sleepers, started.elapsed());
     let started = Instant::now();
     let mut now = NOW;
     while scheduler.asleep_len() > 0 {
         now += 100;
         while scheduler.advance(Time(now)) {}
     }
-    report("a waking, looked at every 100 ms", sleepers, started);
+    report("a waking, looked at every 100 ms", sleepers, started.elapsed());
     hash.take(scheduler.ready_len() as u64);
 }
 
@@ -127,27 +107,30 @@ fn turn(what: &str, webhooks: u64, turns: u64, hash: &mut Hash, host: impl Fn(u6
         (0..40).for_each(|_| queue(&mut scheduler, WebhookId(webhook)));
     }
     let mut in_flight = std::collections::VecDeque::new();
-    let (mut pick_ns, mut picks, mut rest_ns) = (0, 0, 0);
+    let (mut picks, mut pick_ns, mut rest_ns) = (0, Vec::new(), Vec::new());
     while picks < turns {
-        // In batches, so that reading the clock costs nothing.
-        let started = Instant::now();
-        let before = in_flight.len();
+        // In batches, so that reading the clock costs nothing; their median, so that what else runs here does not count.
+        let (started, before) = (Instant::now(), in_flight.len());
         in_flight.extend(std::iter::from_fn(|| scheduler.pick(Time(NOW))).take(64));
-        pick_ns += started.elapsed().as_nanos();
-        picks += (in_flight.len() - before) as u64;
+        let picked = (in_flight.len() - before) as u64;
+        pick_ns.push(started.elapsed().as_nanos() as u64 / picked.max(1));
+        picks += picked;
         let started = Instant::now();
         for pick in in_flight.drain(..in_flight.len().min(64)) {
             scheduler.finished(pick.key, Millis(5 + spread(pick.key.event.to_u64()) % 100));
             queue(&mut scheduler, pick.webhook);
             hash.take(pick.key.event.to_u64());
         }
-        rest_ns += started.elapsed().as_nanos();
+        rest_ns.push(started.elapsed().as_nanos() as u64 / picked.max(1));
     }
-    let each = |ns: u128| ns as f64 / picks as f64;
+    let median = |mut ns: Vec<u64>| {
+        let middle = ns.len() / 2;
+        *ns.select_nth_unstable(middle).1
+    };
     println!(
-        "{:>8.1} ns  a pick; {:.1} ns to finish and queue another: {what}",
-        each(pick_ns),
-        each(rest_ns)
+        "{:>8} ns  a pick; {} ns to finish and queue another: {what}",
+        median(pick_ns),
+        median(rest_ns)
     );
 }
 
@@ -164,6 +147,6 @@ fn blocked(turns: u64, hash: &mut Hash) {
     while scheduler.pick(Time(NOW)).is_some() {}
     let started = Instant::now();
     let picked = (0..turns).filter(|_| scheduler.pick(Time(NOW)).is_some()).count();
-    report("a pick in vain, 10,000 webhooks at full hosts", turns, started);
+    report("a pick in vain, 10,000 webhooks at full hosts", turns, started.elapsed());
     hash.take(picked as u64 + u64::from(scheduler.in_flight()));
 }

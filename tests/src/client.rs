@@ -1,0 +1,108 @@
+//! A client of the API: one key, and answers as status and JSON.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Response;
+
+/// Speaks to one server with one key.
+#[derive(Clone)]
+pub struct Client {
+    agent: Agent,
+    base: String,
+    key: String,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body; `Null` when there was none.
+    pub body: Value,
+    /// `Retry-After`, if there was one.
+    pub retry_after: Option<String>,
+}
+
+impl Answer {
+    /// The `data` of the body.
+    pub fn data(&self) -> &Value {
+        &self.body["data"]
+    }
+
+    /// The fields that a validation error names.
+    pub fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().filter_map(|error| error["field"].as_str()).collect()
+    }
+
+    /// Itself, if the status is the expected one.
+    ///
+    /// # Panics
+    /// When it is another.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Answer {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+}
+
+impl Client {
+    /// A client of the server at `base`.
+    pub fn new(base: &str, key: &str) -> Client {
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(70))).build();
+        Client { agent: config.into(), base: base.to_owned(), key: key.to_owned() }
+    }
+
+    /// The same server with another key.
+    pub fn with_key(&self, key: &str) -> Client {
+        Client { key: key.to_owned(), ..self.clone() }
+    }
+
+    /// GET.
+    pub fn get(&self, path: &str) -> Answer {
+        answer(self.agent.get(self.url(path)).header("x-api-key", &self.key).call())
+    }
+
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Answer {
+        answer(self.agent.delete(self.url(path)).header("x-api-key", &self.key).call())
+    }
+
+    /// POST with a JSON body.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_raw(path, "application/json", body.to_string().as_bytes())
+    }
+
+    /// POST with any body.
+    pub fn post_raw(&self, path: &str, content_type: &str, body: &[u8]) -> Answer {
+        answer(self.try_post(path, content_type, body))
+    }
+
+    /// POST, when the server may be gone.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub fn try_post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<ureq::Body>, ureq::Error> {
+        self.agent.post(self.url(path)).header("x-api-key", &self.key).content_type(content_type).send(body)
+    }
+
+    /// PATCH with a JSON body.
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        let request = self.agent.patch(self.url(path)).header("x-api-key", &self.key);
+        answer(request.content_type("application/json").send(body.to_string().as_bytes()))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+fn answer(response: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut response = response.unwrap_or_else(|e| panic!("the server should have answered: {e}"));
+    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+    Answer { status: response.status().as_u16(), body, retry_after }
+}

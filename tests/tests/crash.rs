@@ -1,0 +1,104 @@
+//! kill -9 at random moments under load: nothing that was acknowledged is lost, and no more is sent twice than was in flight.
+//!
+//! `POSTRIDER_CRASH_ROUNDS` says how many kills; `make crash ROUNDS=2000` is the long run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use postrider_tests::{Client, Reaction, Receiver, Server, within};
+use serde_json::json;
+
+const PERMITS: usize = 64;
+
+/// One publisher: posts events with ids of its own until the server is gone; the acknowledged ids.
+fn publish_until_killed(client: &Client, next: &AtomicU64, is_over: &AtomicBool) -> BTreeSet<String> {
+    let mut acknowledged = BTreeSet::new();
+    while !is_over.load(Ordering::Acquire) {
+        let id = format!("e{}", next.fetch_add(1, Ordering::Relaxed));
+        let event = json!({ "id": id, "type": "EMAIL_SENT", "data": { "contact": { "id": id } } });
+        match client.try_post("/v1/events", "application/json", event.to_string().as_bytes()) {
+            Ok(answer) if answer.status() == 202 => {
+                acknowledged.insert(id);
+            }
+            Ok(answer) => assert_eq!(answer.status(), 503, "only a stopping server refuses"),
+            Err(_) => break,
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
+    let rounds: u64 = std::env::var("POSTRIDER_CRASH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let folder = tempfile::tempdir().unwrap();
+    // One request in four fails, so that retries are under way at every kill.
+    let seen = AtomicU64::new(0);
+    let receiver = Receiver::reacting(move |_| {
+        let n = seen.fetch_add(1, Ordering::Relaxed);
+        if n % 4 == 3 { Reaction::Status(500) } else { Reaction::Slow(200, Duration::from_millis(n % 7)) }
+    });
+    let permits = PERMITS.to_string();
+    let start = || Server::start_with(folder.path(), &["--permits", &permits, "--permits-per-webhook", &permits, "--grace", "1s"], &[]);
+
+    let server = start();
+    let made = server.admin().post("/v1/workspaces", &json!({ "name": "acme", "profile": "genesy" })).expect(201);
+    let key = made.data()["apiKey"].as_str().unwrap().to_owned();
+    let webhook = json!({
+        "name": "crm", "url": receiver.url("/"), "events": ["EMAIL_SENT"],
+        "retryPolicy": { "delays": ["20ms", "40ms", "80ms", "160ms", "320ms", "640ms", "1s", "2s"] },
+    });
+    server.client(&key).post("/v1/webhooks", &webhook).expect(201);
+    let mut server = Some(server);
+
+    let mut acknowledged = BTreeSet::new();
+    let next = AtomicU64::new(0);
+    let mut twice_before = 0;
+    let mut twice_most = 0;
+    for round in 0..rounds {
+        let running = server.take().unwrap();
+        let client = running.client(&key);
+        let is_over = AtomicBool::new(false);
+        // Spread over the start as well as over steady work; the same moments in every run.
+        let moment = Duration::from_micros((round * 7_919 * 1_009) % 150_000);
+        std::thread::scope(|scope| {
+            let publishers: Vec<_> = (0..4).map(|_| scope.spawn(|| publish_until_killed(&client, &next, &is_over))).collect();
+            std::thread::sleep(moment);
+            running.kill();
+            is_over.store(true, Ordering::Release);
+            publishers.into_iter().for_each(|p| acknowledged.extend(p.join().unwrap()));
+        });
+        server = Some(start());
+        let twice = sent_twice(&receiver);
+        assert!(twice - twice_before <= PERMITS, "round {round}: {} attempts were sent twice", twice - twice_before);
+        twice_most = twice_most.max(twice - twice_before);
+        twice_before = twice;
+    }
+
+    let server = server.unwrap();
+    let client = server.client(&key);
+    let began = Instant::now();
+    within(Duration::from_secs(120), "every delivery ends", || {
+        let pending = client.get("/v1/deliveries?status=pending&pageSize=1").expect(200);
+        (pending.body["meta"]["total"] == 0).then_some(())
+    });
+    let delivered: BTreeSet<_> = receiver.requests().iter().map(|r| r.header("postrider-event-id").to_owned()).collect();
+    let lost: Vec<_> = acknowledged.difference(&delivered).collect();
+    assert!(lost.is_empty(), "{} acknowledged events never arrived: {:?}", lost.len(), &lost[..lost.len().min(5)]);
+    println!(
+        "{rounds} kills, {} events acknowledged, {} requests, at most {twice_most} attempts twice after a kill; settled in {:?}",
+        acknowledged.len(),
+        receiver.count(),
+        began.elapsed()
+    );
+    assert!(server.terminate().success());
+}
+
+/// Attempts that the receiver saw more than once.
+fn sent_twice(receiver: &Receiver) -> usize {
+    let mut seen: BTreeMap<_, usize> = BTreeMap::new();
+    for request in receiver.requests() {
+        *seen.entry(request.attempt()).or_default() += 1;
+    }
+    seen.values().map(|times| times - 1).sum()
+}
