@@ -24,7 +24,7 @@ pub enum Keep {
     Everything,
     /// All, but of the last write only its first bytes.
     Prefix(usize),
-    /// Each sector of each write, and the names, by lot; the same seed spares the same.
+    /// Each sector of each write and each change of a name, by lot; the same seed spares the same.
     Sectors(u64),
 }
 
@@ -127,6 +127,15 @@ impl State {
         }
         self.fail_at_sync == Some(sync)
     }
+
+    /// Whether `file` can have `size` bytes.
+    fn check_space(&self, file: usize, size: u64) -> io::Result<()> {
+        let more = size.saturating_sub(self.image.files[file].now.len() as u64);
+        match self.capacity {
+            Some(capacity) if self.image.used() + more > capacity => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn failed() -> io::Error {
@@ -181,20 +190,13 @@ impl Disk for FaultDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let names = &mut self.state.lock().image.names;
-        let file = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        names.insert(to.into(), file);
-        Ok(())
+        let done = self.state.lock().image.rename(from, to);
+        done.then_some(()).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.state
-            .lock()
-            .image
-            .names
-            .remove(name)
-            .map(drop)
-            .ok_or(io::ErrorKind::NotFound.into())
+        let done = self.state.lock().image.remove(name);
+        done.then_some(()).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -233,6 +235,7 @@ impl DiskFile for FaultFile {
     fn write_at(&self, parts: &mut [io::IoSlice<'_>], offset: u64) -> io::Result<()> {
         let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         let mut state = self.disk.state.lock();
+        state.check_space(self.file, offset + bytes.len() as u64)?;
         let fails = state.fail_at_write == Some(state.writes);
         state.writes += 1;
         if fails {
@@ -244,13 +247,7 @@ impl DiskFile for FaultFile {
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.state.lock();
-        let more = bytes.saturating_sub(state.image.files[self.file].now.len() as u64);
-        if state
-            .capacity
-            .is_some_and(|capacity| state.image.used() + more > capacity)
-        {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        state.check_space(self.file, bytes)?;
         state.image.grow(self.file, bytes);
         Ok(())
     }

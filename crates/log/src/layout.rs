@@ -280,3 +280,58 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 pub(crate) fn hash_at(bytes: &[u8], at: usize) -> [u8; 16] {
     bytes[at..].first_chunk().map_or([0; 16], |b| *b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_next_block_of_this_chain_is_taken() {
+        let start = Chain {
+            next: 7,
+            time: Time(50),
+            ..Chain::start(LogId([1; 16]))
+        };
+        let owner = Owner {
+            shard: 1,
+            node: 2,
+            epoch: 3,
+        };
+        let last = start.bare(Kind::Owner, owner);
+        let chain = start.then(&last);
+        let next = chain.bare(Kind::Seal, owner);
+        assert_eq!((next.number, next.previous, next.time), (8, last.hash(), Time(50)));
+        assert_eq!(chain.check(&next), Ok(()));
+        assert_eq!(chain.check(&Header { time: Time(51), ..next }), Ok(()));
+
+        let refused = [
+            (
+                Header {
+                    log: LogId([2; 16]),
+                    ..next
+                },
+                Fault::ForeignLog(LogId([2; 16])),
+            ),
+            (Header { number: 9, ..next }, Fault::Number(9)),
+            (last, Fault::Number(7)),
+            (
+                Header {
+                    previous: ChainHash([0; 16]),
+                    ..next
+                },
+                Fault::Chain,
+            ),
+            (Header { time: Time(49), ..next }, Fault::Time),
+            (
+                Header {
+                    owner: Owner { epoch: 2, ..owner },
+                    ..next
+                },
+                Fault::Epoch,
+            ),
+        ];
+        for (header, fault) in refused {
+            assert_eq!(chain.check(&header), Err(fault));
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod support;
 
 use postrider_core::Time;
 use postrider_log::fault::{FaultDisk, Keep};
+use postrider_log::journal::TruncateError;
 use postrider_log::{AppendError, Kind, LogReader, LogWriter, ReserveError};
 use support::{Content, batch, claim, content, contents, open};
 
@@ -202,6 +203,21 @@ fn a_full_disk_refuses_before_it_writes_and_goes_on_when_there_is_space() {
     log.writer.append(tail + 1, &batch(tail + 1)).expect("goes on");
     drop(log);
     assert_eq!(open(&disk).expect("opens").report().end, tail + 2);
+}
+
+#[test]
+fn a_truncation_without_space_changes_nothing() {
+    let disk = FaultDisk::new();
+    let mut log = claim(&disk);
+    for number in 1..9 {
+        log.writer.append(number, &batch(number)).expect("appends");
+    }
+    disk.set_capacity(Some(0));
+    assert!(matches!(log.writer.truncate(8), Err(TruncateError::Full)));
+    assert_eq!(log.reader.first(), 0);
+    disk.set_capacity(None);
+    let first = log.writer.truncate(8).expect("is not poisoned");
+    assert!((1..=8).contains(&first) && log.reader.first() == first);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 mod support;
 
 use postrider_core::{Position, Time};
-use postrider_log::fault::FaultDisk;
-use postrider_log::journal::{self, Inspect, OpenError, Options, VerifyError};
+use postrider_log::fault::{FaultDisk, Keep};
+use postrider_log::journal::{self, Inspect, Journal, OpenError, Options, VerifyError};
 use postrider_log::{EventLog, Fault, LogId, LogReader, LogWriter, ReadError};
 use support::{batch, claim, content, contents, open};
 
@@ -36,7 +36,7 @@ fn places(disk: &FaultDisk) -> Vec<(String, usize, usize)> {
 
 /// A copy with one byte changed.
 fn flipped(disk: &FaultDisk, file: &str, at: usize) -> FaultDisk {
-    let copy = disk.crash(postrider_log::fault::Keep::Everything);
+    let copy = disk.crash(Keep::Everything);
     copy.flip(file, at, 1 << (at % 8));
     copy
 }
@@ -150,7 +150,7 @@ fn a_lost_segment_is_named_by_its_first_block() {
     drop(log);
     let segments: Vec<String> = disk.names().into_iter().filter(|name| name.ends_with(".seg")).collect();
     for lost in &segments[..segments.len() - 1] {
-        let copy = disk.crash(postrider_log::fault::Keep::Everything);
+        let copy = disk.crash(Keep::Everything);
         postrider_log::journal::Disk::remove(&copy, lost).expect("is there");
         let refused = open(&copy).expect_err("is refused").to_string();
         assert!(
@@ -160,26 +160,54 @@ fn a_lost_segment_is_named_by_its_first_block() {
     }
 }
 
+/// Few enough blocks for one segment, where nothing after them tells damage from the end.
+fn start(disk: &FaultDisk, options: Options, number: u64) {
+    let journal = Journal::open_on(disk.clone(), options).expect("opens");
+    let mut log = journal.claim(1, 2, Time(1000)).expect("claims");
+    log.writer.append(log.writer.tail(), &batch(number)).expect("appends");
+}
+
 #[test]
-fn a_block_of_another_log_is_not_taken_in() {
-    let (disk, _) = small();
-    let other = FaultDisk::new();
-    let options = Options {
-        new_log: LogId([0xcd; 16]),
-        ..support::options()
-    };
-    let mut log = journal::Journal::open_on(other.clone(), options)
-        .expect("opens")
-        .claim(1, 2, Time(1000))
-        .expect("claims");
-    for number in 1..5 {
-        log.writer.append(number, &batch(number)).expect("appends");
+fn a_file_of_another_log_is_not_taken_for_the_end() {
+    let (disk, other) = (FaultDisk::new(), FaultDisk::new());
+    start(&disk, support::options(), 1);
+    start(
+        &other,
+        Options {
+            new_log: LogId([0xcd; 16]),
+            ..support::options()
+        },
+        1,
+    );
+    let file = "00000000000000.seg";
+    disk.put(file, &other.bytes(file).expect("is there"));
+    let refused = open(&disk).expect_err("is refused");
+    assert!(
+        matches!(&refused, OpenError::Damaged(damage) if damage.fault == Fault::ForeignLog(LogId([0xcd; 16]))),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_segment_of_this_log_after_another_past_is_refused() {
+    let disk = FaultDisk::new();
+    start(&disk, support::options(), 1);
+    let other = disk.crash(Keep::Everything);
+    for (disk, number) in [(&disk, 30), (&other, 31)] {
+        let mut log = claim(disk);
+        log.writer.append(3, &batch(number)).expect("appends");
+        log.writer.append(4, &batch(35)).expect("appends");
     }
-    let file = places(&disk)[0].0.clone();
+    let file = disk
+        .names()
+        .into_iter()
+        .rfind(|name| name.ends_with(".seg"))
+        .expect("is there");
+    assert_eq!(file, "00000000000004.seg");
     disk.put(&file, &other.bytes(&file).expect("is there"));
     let refused = open(&disk).expect_err("is refused");
     assert!(
-        matches!(&refused, OpenError::Damaged(damage) if matches!(damage.fault, Fault::ForeignLog(_))),
+        matches!(&refused, OpenError::Damaged(damage) if damage.fault == Fault::Chain),
         "{refused}"
     );
 }

@@ -11,8 +11,38 @@ pub(super) struct Image {
     /// Name to index in `files`.
     pub names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
+    /// Since the names were synced, in order.
+    unsynced: Vec<Change>,
     pub files: Vec<Content>,
     written: u64,
+}
+
+/// What happened to a name. Each is atomic by itself; one may be lost and a later one not.
+#[derive(Clone, Debug)]
+enum Change {
+    Made(String, usize),
+    Renamed(String, String),
+    Removed(String),
+}
+
+impl Change {
+    /// Whether there was such a name.
+    fn apply(&self, names: &mut BTreeMap<String, usize>) -> bool {
+        match self {
+            Change::Made(name, file) => {
+                names.insert(name.clone(), *file);
+                true
+            }
+            Change::Renamed(from, to) => match names.remove(from) {
+                Some(file) => {
+                    names.insert(to.clone(), file);
+                    true
+                }
+                None => false,
+            },
+            Change::Removed(name) => names.remove(name).is_some(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,9 +72,24 @@ impl Image {
 
     /// A new file even under an old name: what is open stays.
     pub fn create(&mut self, name: &str) -> usize {
+        let file = self.files.len();
         self.files.push(Content::default());
-        self.names.insert(name.into(), self.files.len() - 1);
-        self.files.len() - 1
+        self.change(Change::Made(name.into(), file));
+        file
+    }
+
+    pub fn rename(&mut self, from: &str, to: &str) -> bool {
+        self.change(Change::Renamed(from.into(), to.into()))
+    }
+
+    pub fn remove(&mut self, name: &str) -> bool {
+        self.change(Change::Removed(name.into()))
+    }
+
+    fn change(&mut self, change: Change) -> bool {
+        let done = change.apply(&mut self.names);
+        self.unsynced.push(change);
+        done
     }
 
     pub fn put(&mut self, name: &str, bytes: &[u8]) {
@@ -91,21 +136,24 @@ impl Image {
 
     pub fn sync_names(&mut self) {
         self.durable_names = self.names.clone();
+        self.unsynced.clear();
     }
 
     /// What is there after a power cut: nothing unsynced, but for what `keep` spares.
     pub fn crash(&self, keep: Keep) -> Image {
         let mut lot = Lot(if let Keep::Sectors(seed) = keep { seed } else { 0 });
-        let new_names = match keep {
-            Keep::Nothing => false,
-            Keep::Everything | Keep::Prefix(_) => true,
-            Keep::Sectors(_) => lot.draw(),
-        };
-        let names = if new_names {
-            self.names.clone()
-        } else {
-            self.durable_names.clone()
-        };
+        let mut names = self.durable_names.clone();
+        for change in &self.unsynced {
+            let spared = match keep {
+                Keep::Nothing => false,
+                Keep::Everything | Keep::Prefix(_) => true,
+                Keep::Sectors(_) => lot.draw(),
+            };
+            if spared {
+                // One that rests on a lost one is lost with it.
+                change.apply(&mut names);
+            }
+        }
         let last = self
             .files
             .iter()
@@ -117,7 +165,7 @@ impl Image {
             durable_names: names.clone(),
             names,
             files,
-            written: 0,
+            ..Image::default()
         }
     }
 }

@@ -14,6 +14,7 @@ mod reader;
 mod recovery;
 mod segment;
 mod shared;
+mod truncate;
 mod walk;
 mod writer;
 
@@ -22,7 +23,8 @@ pub use folder::Folder;
 pub use inspect::{Inspect, Stats, Stored, VerifyError};
 pub use reader::Reader;
 pub use recovery::{Journal, OpenError, Report};
-pub use writer::{TruncateError, Writer};
+pub use truncate::TruncateError;
+pub use writer::Writer;
 
 use crate::LogId;
 use postrider_core::Time;

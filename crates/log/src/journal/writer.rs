@@ -5,26 +5,24 @@ use super::disk::{Disk, DiskFile, is_full};
 use super::head::Head;
 use super::segment::{self, Segment};
 use super::shared::Shared;
-use super::walk::{Found, read_block, read_header};
+use super::walk::{Found, read_block};
 use crate::layout::{ALIGN, Chain, ChainHash, Header, Kind, Owner};
 use crate::{AppendError, Batch, ClaimError, LogWriter, ReserveError};
 use postrider_core::{Time, limits};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-/// Spare segments that are kept for overwriting; what is over that is removed.
-const SPARES_MAX: usize = 4;
-
 /// The one who appends to a journal. Holds the lock until it is dropped.
 #[derive(Debug)]
 pub struct Writer<D: Disk> {
-    shared: Arc<Shared<D>>,
+    pub(super) shared: Arc<Shared<D>>,
     current: Option<Current<D::File>>,
-    chain: Chain,
-    head: Head,
+    pub(super) chain: Chain,
+    pub(super) head: Head,
     options: Options,
-    spares: Vec<String>,
-    poison: Option<Arc<io::Error>>,
+    /// Names of segments whose space waits to be overwritten.
+    pub(super) spares: Vec<String>,
+    pub(super) poison: Option<Arc<io::Error>>,
     _lock: D::Lock,
 }
 
@@ -45,14 +43,6 @@ pub(super) struct Parts<L> {
     pub chain: Chain,
     pub head: Head,
     pub spares: Vec<String>,
-}
-
-/// Why the log still begins where it did.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum TruncateError {
-    /// A write or a sync failed, now or before; the writer is poisoned.
-    #[error("the log cannot be written: {0}")]
-    Unavailable(#[source] Arc<io::Error>),
 }
 
 impl<D: Disk> Writer<D> {
@@ -114,64 +104,6 @@ impl<D: Disk> Writer<D> {
                 ReserveError::Full | ReserveError::TooLarge(_) => ClaimError::Full,
                 ReserveError::Unavailable(why) => ClaimError::Unavailable(why),
             })
-    }
-
-    /// Lets go of whole segments in which all blocks are below `below`; their space is overwritten later. Returns the block that the
-    /// log begins with now. The newest segment always stays.
-    ///
-    /// # Errors
-    /// After any error the writer is poisoned.
-    pub fn truncate(&mut self, below: u64) -> Result<u64, TruncateError> {
-        if let Some(why) = &self.poison {
-            return Err(TruncateError::Unavailable(why.clone()));
-        }
-        let firsts: Vec<u64> = self
-            .shared
-            .durable
-            .read()
-            .segments
-            .iter()
-            .map(|segment| segment.first)
-            .collect();
-        // The segment before this one ends below `below`. The newest may be empty still; the log cannot begin there.
-        let keep = firsts
-            .iter()
-            .rev()
-            .find(|&&first| first <= below && first < self.chain.next);
-        let Some(&first) = keep.filter(|&&first| first > self.head.first) else {
-            return Ok(self.head.first);
-        };
-        let gone = firsts.iter().copied().filter(|&segment| segment < first);
-        self.let_go(first, gone)
-            .map_err(|error| TruncateError::Unavailable(self.poison(error)))?;
-        Ok(first)
-    }
-
-    /// HEAD names the new beginning before anything of the old one is touched: a crash between leaves files that opening clears away.
-    fn let_go(&mut self, first: u64, gone: impl Iterator<Item = u64>) -> io::Result<()> {
-        let header = read_header(&*self.shared.file(first)?, 0)?.map_err(io::Error::other)?;
-        let head = Head {
-            first,
-            previous: header.previous,
-            ..self.head
-        };
-        head.write(&self.shared.disk)?;
-        self.head = head;
-        let mut durable = self.shared.durable.write();
-        durable.first = first;
-        durable.segments.retain(|segment| segment.first >= first);
-        drop(durable);
-        self.shared.forget_below(first);
-        for segment in gone {
-            let (name, spare) = (segment::name(segment), segment::spare_name(segment));
-            if self.spares.len() < SPARES_MAX {
-                self.shared.disk.rename(&name, &spare)?;
-                self.spares.push(spare);
-            } else {
-                self.shared.disk.remove(&name)?;
-            }
-        }
-        self.shared.disk.sync_names()
     }
 
     /// Room for a block of `bytes` and a seal behind it.
@@ -277,15 +209,17 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    fn poison(&mut self, error: io::Error) -> Arc<io::Error> {
+    /// Ends the writer: nothing is written after `error`.
+    pub(super) fn poison(&mut self, error: io::Error) -> Arc<io::Error> {
         self.poison.insert(Arc::new(error)).clone()
     }
 }
 
-/// A new file with its space set aside, under a name that opening removes. Leaves nothing behind when there is no space.
+/// A new file with its space set aside, under a name that opening removes. Leaves nothing behind when there is no space. Its size
+/// becomes durable with the first block; without it, it is an empty segment that is replaced.
 fn allocated<D: Disk>(disk: &D, size: u64) -> io::Result<(String, D::File, u64)> {
     let file = disk.create(segment::NAME_NEW)?;
-    if let Err(error) = file.allocate(size).and_then(|()| file.sync()) {
+    if let Err(error) = file.allocate(size) {
         drop(file);
         disk.remove(segment::NAME_NEW)?;
         return Err(error);
