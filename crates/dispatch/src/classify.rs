@@ -9,6 +9,8 @@ use std::time::Duration;
 use hyper::StatusCode;
 use postrider_core::attempt::{ErrorKind, Failure};
 
+use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+
 /// A failure of `kind`; `words` follow its name.
 pub(crate) fn failure(kind: ErrorKind, words: impl Display) -> Failure {
     Failure {
@@ -28,11 +30,14 @@ pub(crate) fn timeout(limit: Duration) -> Failure {
 
 /// The request may have been written, and no complete head came back.
 pub(crate) fn broken_exchange(error: &hyper::Error) -> Failure {
-    // Hyper tells a client this apart only in words; were they to change, the next sentence but two would be said.
+    // Hyper tells a client of this in words only. Were they to change, the kind would stay and the sentence be the general one.
     if error.is_parse() && error.to_string().contains("too large") {
+        let kib = HEAD_BYTES_MAX / 1024;
         return failure(
             ErrorKind::ResponseInvalid,
-            "the response head is over 64 KiB or 100 fields; answer with fewer or shorter headers",
+            format_args!(
+                "the response head is over {kib} KiB or {HEAD_FIELDS_MAX} fields; answer with fewer or shorter headers"
+            ),
         );
     }
     if error.is_parse_version_h2() {

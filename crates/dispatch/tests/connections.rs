@@ -211,6 +211,38 @@ async fn a_request_that_may_have_arrived_is_never_sent_again() {
 }
 
 #[tokio::test]
+async fn a_close_that_races_the_next_request_makes_a_success_or_a_reset_but_never_two_requests() {
+    let server = serve(|mut peer| async move {
+        for _ in 0..2 {
+            peer.request().await;
+            peer.say(OK).await;
+        }
+        for _ in 0..peer.number % 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let dispatcher = dispatcher(&["loopback"]);
+    let mut succeeded = 0;
+    for attempt in 0..1000 {
+        let answer = send(&dispatcher, &server.url).await;
+        if answer.exchange.failure.is_some() {
+            assert_unanswered(&answer, ErrorKind::Reset);
+        } else {
+            succeeded += 1;
+        }
+        for _ in 0..attempt % 5 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(
+        (succeeded..=1000).contains(&server.requests()),
+        "{succeeded} of {}",
+        server.requests()
+    );
+}
+
+#[tokio::test]
 async fn a_half_head_is_a_reset_and_so_is_a_close_on_accept() {
     let dispatcher = dispatcher(&["loopback"]);
     for said in ["", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\nconte"] {
