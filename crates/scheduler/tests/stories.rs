@@ -205,3 +205,26 @@ fn one_that_comes_back_from_idleness_neither_jumps_the_queue_nor_waits_for_it() 
     }
     assert_eq!(turns, [10, 10]);
 }
+
+#[test]
+fn a_guess_that_was_wrong_is_charged_when_the_attempt_ends() {
+    let mut scheduler = scheduler();
+    for number in 1..=300 {
+        scheduler.ready(key(number), A, Lane::Fresh);
+        scheduler.ready(key(number + 500), B, Lane::Fresh);
+    }
+    // One of A's takes 800 ms where 10 were expected.
+    let first = scheduler.pick(NOW).expect("both wait");
+    assert_eq!(first.webhook, A);
+    scheduler.finished(first.key, Millis(800));
+    let turns_of_b = std::iter::from_fn(|| {
+        let pick = scheduler.pick(NOW)?;
+        scheduler.finished(pick.key, Millis(10));
+        Some(pick.webhook)
+    });
+    let turns_of_b = turns_of_b.take_while(|&webhook| webhook == B).count();
+    assert!(
+        (75..=85).contains(&turns_of_b),
+        "B makes up for it with {turns_of_b} turns"
+    );
+}

@@ -54,6 +54,22 @@ fn the_farthest_time_of_all_sleeps_on() {
 }
 
 #[test]
+fn a_clock_that_turns_back_fires_nothing_and_loses_nothing() {
+    let mut wheel = Wheel::new();
+    wheel.insert(Time(9_000_000), 1);
+    assert_eq!(fire(&mut wheel, 5_000_000, 9), []);
+    wheel.insert(Time(5_100_000), 2);
+    assert_eq!(fire(&mut wheel, 1_000, 9), []);
+    wheel.insert(Time(2_000), 3);
+    assert_eq!(
+        fire(&mut wheel, 4_000_000, 9),
+        [],
+        "not before the clock is back where it was"
+    );
+    assert_eq!(fire(&mut wheel, 9_000_016, 9), [3, 2, 1]);
+}
+
+#[test]
 fn a_handle_is_stale_once_its_entry_fired_even_when_the_place_is_taken_again() {
     let mut wheel = Wheel::new();
     let first = wheel.insert(Time(10), 1);
