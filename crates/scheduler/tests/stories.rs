@@ -181,7 +181,10 @@ fn a_webhook_that_turns_slow_counts_as_slow_with_all_that_it_holds() {
     assert_eq!(picked(&mut scheduler).len(), 8);
     scheduler.finished(key(2), Millis(15_000));
     assert_eq!((scheduler.slow_in_flight(), scheduler.in_flight()), (7, 7));
-    assert_eq!(picked(&mut scheduler), [], "it holds more than three quarters already");
+    assert!(
+        picked(&mut scheduler).is_empty(),
+        "it holds more than three quarters already"
+    );
     scheduler.finished(key(3), Millis(15_000));
     scheduler.finished(key(4), Millis(15_000));
     assert_eq!(picked(&mut scheduler), [10], "six of eight");

@@ -7,6 +7,7 @@ use postrider_scheduler::wheel::{Handle, TICK_MS, Wheel};
 use proptest::prelude::*;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const NOTHING: [u32; 0] = [];
 
 /// Fires all that is due, `budget` entries a step.
 fn fire(wheel: &mut Wheel<u32>, now: u64, budget: usize) -> Vec<u32> {
@@ -20,7 +21,7 @@ fn an_entry_fires_at_the_first_tick_that_is_not_early() {
     for due in [1, 15, 16, 17, 4095, 4096, 1_771_497_000_123] {
         let mut wheel = Wheel::new();
         wheel.insert(Time(due), 7);
-        assert_eq!(fire(&mut wheel, due - 1, 1), [], "{due}");
+        assert_eq!(fire(&mut wheel, due - 1, 1), NOTHING, "{due}");
         assert_eq!(fire(&mut wheel, due + TICK_MS - 1, 1), [7], "{due}");
     }
 }
@@ -29,7 +30,7 @@ fn an_entry_fires_at_the_first_tick_that_is_not_early() {
 fn a_clock_that_jumps_a_year_fires_all_in_order_and_steps_over_what_is_empty() {
     let mut wheel = Wheel::new();
     let start = 1_771_497_000_000;
-    assert_eq!(fire(&mut wheel, start, 1), []);
+    assert_eq!(fire(&mut wheel, start, 1), NOTHING);
     for day in (0..400).rev() {
         wheel.insert(Time(start + day * DAY_MS), day as u32);
     }
@@ -49,7 +50,7 @@ fn a_clock_that_jumps_a_year_fires_all_in_order_and_steps_over_what_is_empty() {
 fn the_farthest_time_of_all_sleeps_on() {
     let mut wheel = Wheel::new();
     wheel.insert(Time(u64::MAX), 1);
-    assert_eq!(fire(&mut wheel, u64::MAX - 1, 9), []);
+    assert_eq!(fire(&mut wheel, u64::MAX - 1, 9), NOTHING);
     assert_eq!(wheel.len(), 1);
 }
 
@@ -57,13 +58,13 @@ fn the_farthest_time_of_all_sleeps_on() {
 fn a_clock_that_turns_back_fires_nothing_and_loses_nothing() {
     let mut wheel = Wheel::new();
     wheel.insert(Time(9_000_000), 1);
-    assert_eq!(fire(&mut wheel, 5_000_000, 9), []);
+    assert_eq!(fire(&mut wheel, 5_000_000, 9), NOTHING);
     wheel.insert(Time(5_100_000), 2);
-    assert_eq!(fire(&mut wheel, 1_000, 9), []);
+    assert_eq!(fire(&mut wheel, 1_000, 9), NOTHING);
     wheel.insert(Time(2_000), 3);
     assert_eq!(
         fire(&mut wheel, 4_000_000, 9),
-        [],
+        NOTHING,
         "not before the clock is back where it was"
     );
     assert_eq!(fire(&mut wheel, 9_000_016, 9), [3, 2, 1]);
@@ -173,7 +174,7 @@ proptest! {
         ops in prop::collection::vec(op(), 1..120),
     ) {
         let (mut wheel, mut model, mut now) = (Wheel::new(), Model::default(), start);
-        prop_assert_eq!(fire(&mut wheel, start, 1), []);
+        prop_assert_eq!(fire(&mut wheel, start, 1), NOTHING);
         for (number, op) in ops.into_iter().enumerate() {
             let mut out = Vec::new();
             match op {
