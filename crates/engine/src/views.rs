@@ -16,7 +16,7 @@ use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::event_cells;
 use postrider_core::{AttemptId, DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
-pub use page::{Cursor, CursorError, Page, PageQuery, read_cursor};
+pub use page::{Cursor, CursorError, Page, PageQuery, paginate, read_cursor};
 pub use query::{DeliveryFilter, EventFilter, LogFilter, status_of};
 
 /// All workspaces' events, deliveries and attempts.

@@ -1,0 +1,36 @@
+//! Every bound of the HTTP side in one place; those of the domain are core's.
+
+use std::time::Duration;
+
+/// Connections that are open at once; more wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 4_096;
+/// A request's head has to be there within this time of the connection being idle. It bounds idle keep-alive as well.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// A request's body has to be there within this time.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// No pause between two pieces of a body may be longer.
+pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// A request body elsewhere than on `/v1/events`, in bytes.
+pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Request bodies that are in memory at once over all connections, in KiB.
+pub const BODIES_KIB_MAX: usize = 512 * 1024;
+/// Of a body that nobody wants this much is read away, so that the client gets to read the answer.
+pub const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Reading it away takes no longer.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bodies of more bytes are parsed on a thread of their own, so that the runtime goes on.
+pub const PARSE_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Connections get this long to end after the shutdown began.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Entries of one page.
+pub const PAGE_SIZE_MAX: usize = 200;
+/// Entries of one page when the request names no number.
+pub const PAGE_SIZE_DEFAULT: usize = 50;
+/// Entries that page numbers reach; beyond them a cursor goes on.
+pub const PAGED_MAX: usize = 10_000;
+/// Keys whose requests are counted before those that have been quiet for a minute are forgotten.
+pub const RATE_KEYS_MAX: usize = 10_000;
+/// A field's path in an error, in characters.
+pub const FIELD_CHARS_MAX: usize = 200;
+/// How often what the recorder has gathered is put together.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);

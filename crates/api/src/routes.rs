@@ -1,0 +1,40 @@
+//! The routes, one cluster of verbs a file. Each is registered with its own description, so that the document and the router agree.
+
+mod catalogue;
+mod deliveries;
+mod events;
+mod keys;
+mod logs;
+mod operations;
+mod publish;
+mod webhooks;
+mod workspaces;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::Api;
+
+/// All routes with their descriptions.
+pub fn all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(workspaces::create, workspaces::list))
+        .routes(routes!(workspaces::get, workspaces::change, workspaces::delete))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::get, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(logs::list))
+        .routes(routes!(publish::publish, events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get))
+        .routes(routes!(deliveries::retry))
+        .routes(routes!(catalogue::event_types))
+        .routes(routes!(catalogue::egress))
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::metrics))
+        .routes(routes!(operations::openapi))
+}

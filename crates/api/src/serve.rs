@@ -1,0 +1,108 @@
+//! The server: connections in bounds of number and time, and an orderly end.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use postrider_engine::Handle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::limits::{CONNECTIONS_MAX, HEAD_TIMEOUT, METRICS_UPKEEP, SHUTDOWN_GRACE};
+use crate::metrics::PrometheusHandle;
+use crate::state::{Api, ApiOptions};
+
+/// Serves the API until `shutdown` is ready; then takes no more connections, lets requests that have begun end for a few seconds, and
+/// returns when no connection is left.
+pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, shutdown: impl Future<Output = ()>) {
+    let metrics = options.metrics.clone();
+    let router = crate::router(Api::new(handle, options));
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (stop, stopping) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let upkeep = keep_up(metrics);
+    tokio::pin!(shutdown, upkeep);
+    loop {
+        let next = async {
+            // The semaphore is never closed.
+            let slot = Arc::clone(&slots).acquire_owned().await.ok();
+            (slot, accept(&listener).await)
+        };
+        let (slot, stream) = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            () = &mut upkeep => continue,
+            Some(_) = connections.join_next() => continue,
+            accepted = next => accepted,
+        };
+        let connection = connection(stream, router.clone(), stopping.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    drop(stop);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(SHUTDOWN_GRACE, ended).await.is_err() {
+        tracing::warn!(
+            left = connections.len(),
+            "connections are cut off at the end of the grace"
+        );
+        connections.shutdown().await;
+    }
+}
+
+/// Puts together what the recorder has gathered; it would grow for as long as nobody reads it.
+async fn keep_up(recorder: Option<PrometheusHandle>) {
+    let Some(recorder) = recorder else {
+        return std::future::pending().await;
+    };
+    let mut now_and_then = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        now_and_then.tick().await;
+        recorder.run_upkeep();
+    }
+}
+
+/// The next connection. An error, such as too many open files, passes with time.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<()>) {
+    // Without it small answers are late; a connection that is gone already shows below.
+    let _ = stream.set_nodelay(true);
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = serving.as_mut() => return note(ended),
+        // Ready when the sender is dropped.
+        _ = stopping.changed() => serving.as_mut().graceful_shutdown(),
+    }
+    note(serving.await);
+}
+
+/// What a client did to its connection is no fault of the server.
+fn note(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

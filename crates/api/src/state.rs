@@ -1,0 +1,68 @@
+//! What every handler holds: the engine's handle, the options, and the counts of requests.
+
+use std::sync::Arc;
+
+use postrider_engine::Handle;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+use crate::limits::BODIES_KIB_MAX;
+use crate::metrics::PrometheusHandle;
+use crate::rate::RateLimit;
+
+/// How the API is to be.
+#[derive(Clone)]
+pub struct ApiOptions {
+    /// Manages workspaces and their keys.
+    pub admin_key: SecretString,
+    /// Requests a minute of each key, on everything under `/v1` but publishing; 0 for no limit.
+    pub rate_limit_per_minute: u32,
+    /// The most bytes of an event's `data`: the engine's.
+    pub event_bytes_max: usize,
+    /// The addresses that deliveries come from, for receivers' firewalls.
+    pub egress_addresses: Vec<String>,
+    /// What `/metrics` renders; see [`crate::install_recorder`]. Without it there are no figures.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// The state behind the router. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    handle: Handle,
+    options: ApiOptions,
+    rate: RateLimit,
+    bodies: Arc<Semaphore>,
+}
+
+impl Api {
+    /// An API over a running engine.
+    pub fn new(handle: Handle, options: ApiOptions) -> Api {
+        let rate = RateLimit::new(options.rate_limit_per_minute);
+        let bodies = Arc::new(Semaphore::new(BODIES_KIB_MAX));
+        Api(Arc::new(Inner {
+            handle,
+            options,
+            rate,
+            bodies,
+        }))
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.0.handle
+    }
+
+    pub(crate) fn options(&self) -> &ApiOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn rate(&self) -> &RateLimit {
+        &self.0.rate
+    }
+
+    /// One permit a KiB of request bodies in memory.
+    pub(crate) fn bodies(&self) -> &Arc<Semaphore> {
+        &self.0.bodies
+    }
+}

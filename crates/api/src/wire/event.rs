@@ -1,0 +1,71 @@
+//! Events as they are read back.
+
+use postrider_core::event::Event;
+use postrider_engine::EventDetail;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::delivery::DeliveryView;
+
+/// An event.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventView {
+    #[schema(example = "evt-1")]
+    id: String,
+    #[serde(rename = "type")]
+    #[schema(example = "MESSAGE_REPLIED")]
+    event_type: String,
+    /// When it happened, as it is delivered.
+    #[schema(example = "2026-02-19T10:30:00.000Z")]
+    created: String,
+    /// When it was accepted.
+    #[schema(example = "2026-02-19T10:30:00.000Z")]
+    accepted_at: String,
+    /// The campaign it belongs to, as text.
+    #[schema(example = "7")]
+    campaign_id: Option<String>,
+    /// Webhooks that it was sent to.
+    #[schema(example = 1)]
+    delivery_count: usize,
+}
+
+impl From<&Event> for EventView {
+    fn from(event: &Event) -> EventView {
+        EventView {
+            id: event.id.to_string(),
+            event_type: event.event_type.to_string(),
+            created: event.created.to_string(),
+            accepted_at: event.accepted.to_string(),
+            campaign_id: event.campaign.as_ref().map(|campaign| campaign.to_string()),
+            delivery_count: event.chosen.len(),
+        }
+    }
+}
+
+/// An event with its data and its deliveries.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventWithDeliveries {
+    #[serde(flatten)]
+    event: EventView,
+    /// Byte for byte as it was published; null once erased.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Box<RawValue>>,
+    /// When `data` was erased.
+    erased_at: Option<String>,
+    /// One a chosen webhook.
+    deliveries: Vec<DeliveryView>,
+}
+
+impl From<&EventDetail> for EventWithDeliveries {
+    fn from(detail: &EventDetail) -> EventWithDeliveries {
+        EventWithDeliveries {
+            event: (&*detail.event).into(),
+            data: super::raw(&detail.data),
+            erased_at: None,
+            deliveries: detail.deliveries.iter().map(DeliveryView::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Webhooks: what a customer names, and what is shown of it. Secret and header values go in and never come out.
+
+use std::fmt;
+
+use postrider_core::draft::{Field, PolicyDraft, WebhookDraft};
+use postrider_core::policy::{RetryPolicy, format_delay};
+use postrider_core::webhook::{CampaignId, Webhook};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::json::{Object, field};
+
+/// The settings of a webhook: those a new one needs, or those that a change names. `null` sets the default.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// 1 to 255 characters; required, but in `snaily`, where the URL's host stands in.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<String>, example = "CRM")]
+    name: Field<String>,
+    /// At most 2,000 characters.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<String>, example = "Replies to the sales team")]
+    description: Field<String>,
+    /// Absolute http or https, without user info, not at a refused address. Required.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<String>, example = "https://crm.example.com/hooks/genesy")]
+    url: Field<String>,
+    /// At least one type of the profile's catalogue. Required.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["MESSAGE_REPLIED"]))]
+    events: Field<Vec<String>>,
+    /// Numbers or strings, compared as text. Empty: of all campaigns. Only in profiles that have campaigns.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<Vec<Object>>, example = json!([7, "spring"]))]
+    campaign_ids: Field<Vec<Campaign>>,
+    /// Members of contact and company to send beside the usual ones. Only in profiles that have them.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["industry"]))]
+    custom_fields: Field<Vec<String>>,
+    /// Off: no new events, and pending deliveries wait. On by default.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<bool>, example = true)]
+    enabled: Field<bool>,
+    /// Sent in the profile's secret header; visible ASCII with inner spaces. Write-only.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<String>, write_only, example = "correct horse")]
+    secret: Field<String>,
+    /// At most 20, sent with every request. Write-only: answers show the names.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<Object>, write_only, example = json!({"X-Team": "sales"}))]
+    headers: Field<Headers>,
+    /// Instead of the profile's.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<PolicySettings>)]
+    retry_policy: Field<Object<PolicySettings>>,
+    /// For a whole attempt: 1,000 to 60,000, by default 15,000.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<u64>, example = 15_000)]
+    timeout_ms: Field<u64>,
+    /// Attempts a second, at the most.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<Rate>)]
+    rate_limit: Field<Object<Rate>>,
+}
+
+/// A retry policy.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySettings {
+    /// 0 to 64 delays, each a number with ms, s, m, h or d, 1 ms to 30 d.
+    #[schema(example = json!(["30s", "5m", "50m"]))]
+    delays: Vec<String>,
+    /// Up to this share of a delay is added by chance: 0 to 1.
+    #[serde(default)]
+    #[schema(required = false, example = 0.0)]
+    jitter: Option<f64>,
+}
+
+/// A rate.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rate {
+    /// 1 to 100,000.
+    #[schema(example = 10)]
+    per_second: u64,
+}
+
+impl From<WebhookSettings> for WebhookDraft {
+    fn from(wire: WebhookSettings) -> WebhookDraft {
+        WebhookDraft {
+            name: wire.name,
+            description: wire.description,
+            url: wire.url,
+            events: wire.events,
+            campaign_ids: map(wire.campaign_ids, |ids| ids.into_iter().map(|id| id.0).collect()),
+            custom_fields: wire.custom_fields,
+            enabled: wire.enabled,
+            secret: wire.secret,
+            headers: map(wire.headers, |headers| headers.0),
+            retry_policy: map(wire.retry_policy, |Object(policy)| PolicyDraft {
+                delays: policy.delays,
+                jitter: policy.jitter.unwrap_or_default(),
+            }),
+            timeout_ms: wire.timeout_ms,
+            rate_limit: map(wire.rate_limit, |Object(rate)| rate.per_second),
+        }
+    }
+}
+
+fn map<T, U>(field: Field<T>, f: impl FnOnce(T) -> U) -> Field<U> {
+    match field {
+        Field::Absent => Field::Absent,
+        Field::Null => Field::Null,
+        Field::Set(value) => Field::Set(f(value)),
+    }
+}
+
+/// A campaign's id: a string, or a number whose text is kept.
+struct Campaign(CampaignId);
+
+impl<'de> Deserialize<'de> for Campaign {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let (text, is_number) = match raw.as_bytes().first() {
+            Some(b'"') => (serde_json::from_str(raw).map_err(de::Error::custom)?, false),
+            Some(b'-' | b'0'..=b'9') => (raw.into(), true),
+            _ => return Err(de::Error::custom("must be a string or a number")),
+        };
+        Ok(Campaign(CampaignId { text, is_number }))
+    }
+}
+
+/// Names with values, in their order; a name that stands twice is there twice, for the draft's check to refuse.
+struct Headers(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Headers;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of names and strings")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Headers(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// A webhook.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookView {
+    #[schema(example = 1)]
+    id: u64,
+    #[schema(example = "CRM")]
+    name: String,
+    description: Option<String>,
+    #[schema(example = "https://crm.example.com/hooks/genesy")]
+    url: String,
+    #[schema(example = json!(["MESSAGE_REPLIED"]))]
+    events: Vec<String>,
+    /// As they were given: numbers or strings.
+    #[schema(value_type = Vec<Object>, example = json!([7, "spring"]))]
+    campaign_ids: Vec<Box<RawValue>>,
+    custom_fields: Vec<String>,
+    enabled: bool,
+    /// Whether a secret is set.
+    has_secret: bool,
+    /// The names of its own headers.
+    #[schema(example = json!(["X-Team"]))]
+    headers: Vec<String>,
+    /// The policy in force: the webhook's own or the profile's.
+    retry_policy: PolicyView,
+    #[schema(example = 15_000)]
+    timeout_ms: u64,
+    #[schema(value_type = Option<Rate>)]
+    rate_limit: Option<Rate>,
+    #[schema(example = "2026-02-19T10:30:00.000Z")]
+    created_at: String,
+    #[schema(example = "2026-02-19T10:30:00.000Z")]
+    updated_at: String,
+    /// What should be known though the webhook can be used: its host leads to a refused address now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
+}
+
+/// A retry policy as it is in force.
+#[derive(Serialize, ToSchema)]
+pub struct PolicyView {
+    #[schema(example = json!(["30s", "5m", "50m"]))]
+    delays: Vec<String>,
+    #[schema(example = 0.0)]
+    jitter: f64,
+}
+
+impl From<&RetryPolicy> for PolicyView {
+    fn from(policy: &RetryPolicy) -> PolicyView {
+        PolicyView {
+            delays: policy.delays.iter().copied().map(format_delay).collect(),
+            jitter: f64::from(policy.jitter_permille) / 1000.0,
+        }
+    }
+}
+
+impl WebhookView {
+    /// The webhook as clients see it; `policy` is its profile's.
+    pub fn new(webhook: &Webhook, policy: &RetryPolicy, warnings: Vec<String>) -> WebhookView {
+        let settings = &webhook.settings;
+        let texts = |texts: &[Box<str>]| texts.iter().map(|text| text.to_string()).collect();
+        WebhookView {
+            id: webhook.id.0,
+            name: settings.name.to_string(),
+            description: settings.description.as_ref().map(|text| text.to_string()),
+            url: settings.url.to_string(),
+            events: texts(&settings.events),
+            campaign_ids: settings.campaign_ids.iter().filter_map(campaign).collect(),
+            custom_fields: texts(&settings.custom_fields),
+            enabled: settings.enabled,
+            has_secret: settings.secret.is_some(),
+            headers: settings.headers.iter().map(|(name, _)| name.to_string()).collect(),
+            retry_policy: settings.retry_policy.as_ref().unwrap_or(policy).into(),
+            timeout_ms: settings.timeout.0,
+            rate_limit: settings.rate_limit.map(|rate| Rate {
+                per_second: u64::from(rate.get()),
+            }),
+            created_at: webhook.created_at.to_string(),
+            updated_at: webhook.updated_at.to_string(),
+            warnings,
+        }
+    }
+}
+
+/// As it was given. Any string can be JSON, and a number's text was one.
+fn campaign(id: &CampaignId) -> Option<Box<RawValue>> {
+    if id.is_number {
+        RawValue::from_string(id.text.to_string()).ok()
+    } else {
+        serde_json::value::to_raw_value(&id.text).ok()
+    }
+}
+
+/// Which sample to send.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestSettings {
+    /// By default the webhook's first type.
+    #[schema(example = "MESSAGE_REPLIED")]
+    pub event_type: Option<String>,
+}
