@@ -24,7 +24,7 @@ use crate::worker::Work;
 
 pub use reads::{AttemptDetail, DeliveryDetail, EventDetail};
 pub use webhooks::TestReport;
-pub use workspaces::NewKey;
+pub use workspaces::{NewKey, new_admin_key};
 
 /// A running engine.
 #[derive(Clone)]

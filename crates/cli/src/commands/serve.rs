@@ -56,6 +56,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         rate_limit_per_minute: config.rate_limit,
         event_bytes_max: config.event_bytes_max,
         egress_addresses: config.egress_addresses.clone(),
+        metrics: Some(http::install_recorder()?),
     };
     let poisoned = handle.clone();
     http::serve(listener, handle, options, async move {
@@ -64,7 +65,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
             _ = poisoned.poisoned() => {}
         }
     })
-    .await?;
+    .await;
     end(engine, &config).await
 }
 
@@ -107,7 +108,7 @@ fn kept_admin_key(data: &Path) -> anyhow::Result<SecretString> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(|| path.display().to_string()),
         _ => {}
     }
-    let key = http::new_admin_key();
+    let key = postrider::new_admin_key();
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     writeln!(file, "{}", key.expose_secret())?;
     file.sync_all()?;

@@ -4,7 +4,7 @@ use postrider_core::command::{Command, Reply};
 use postrider_core::invalid::FieldError;
 use postrider_core::workspace::{Key, KeyHash, Scopes, Workspace};
 use postrider_core::{KeyId, WorkspaceId, limits};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{Handle, Refused};
@@ -134,18 +134,24 @@ fn check_name(name: &str) -> Result<(), Refused> {
     }
 }
 
-/// 160 random bits, five a character.
 fn new_key() -> (SecretString, KeyHash) {
+    let key = random_key("prk");
+    let hash = hash_of(key.expose_secret());
+    (key, hash)
+}
+
+/// A key for whoever manages workspaces, to be kept by the caller: the engine knows nothing of it.
+pub fn new_admin_key() -> SecretString {
+    random_key("pra")
+}
+
+/// 160 random bits, five a character.
+fn random_key(prefix: &str) -> SecretString {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut random = [0; 32];
     entropy::fill(&mut random);
-    let digits: String = random
-        .iter()
-        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-        .collect();
-    let key = format!("prk_{digits}");
-    let hash = hash_of(&key);
-    (key.into(), hash)
+    let digits: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
+    format!("{prefix}_{digits}").into()
 }
 
 fn hash_of(key: &str) -> KeyHash {
