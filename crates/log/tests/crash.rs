@@ -6,7 +6,7 @@ mod support;
 use postrider_core::Time;
 use postrider_log::fault::{FaultDisk, Keep};
 use postrider_log::journal::TruncateError;
-use postrider_log::{AppendError, Kind, LogReader, LogWriter, ReserveError};
+use postrider_log::{AppendError, Kind, LogReader, LogWriter, Payload, ReserveError};
 use support::{Content, batch, claim, content, contents, open};
 
 /// Appends, seals, truncates and reopens over several segments. Returns every block that was appended, with the number of syncs after
@@ -56,6 +56,10 @@ fn check(survivor: &FaultDisk, appended: &[(u64, Content)], cut: u64, what: &str
     log.writer
         .append(report.end + 1, &batch(report.end + 1))
         .expect("goes on");
+    assert!(
+        !survivor.names().contains(&"next.tmp".into()),
+        "{what}: a segment in the making is left"
+    );
     drop(log);
     assert_eq!(open(survivor).expect("opens").report().end, report.end + 2, "{what}");
 }
@@ -203,6 +207,41 @@ fn a_full_disk_refuses_before_it_writes_and_goes_on_when_there_is_space() {
     log.writer.append(tail + 1, &batch(tail + 1)).expect("goes on");
     drop(log);
     assert_eq!(open(&disk).expect("opens").report().end, tail + 2);
+}
+
+#[test]
+fn a_truncation_keeps_all_that_is_not_below() {
+    let whole = FaultDisk::new();
+    let mut log = claim(&whole);
+    for number in 1..20 {
+        log.writer.append(number, &batch(number)).expect("appends");
+    }
+    let expected = contents(&log.reader);
+    drop(log);
+    for below in 0..25 {
+        let disk = whole.crash(Keep::Everything);
+        let mut log = claim(&disk);
+        let first = log.writer.truncate(below).expect("truncates");
+        assert!(first <= below && first == log.reader.first(), "below {below}: {first}");
+        assert!(below < 6 || first > 0, "whole segments below {below} go");
+        assert_eq!(contents(&log.reader)[..20 - first as usize], expected[first as usize..]);
+        assert_eq!(log.writer.truncate(0).expect("does nothing"), first);
+    }
+}
+
+#[test]
+fn a_spare_that_is_too_small_is_not_written() {
+    let disk = FaultDisk::new();
+    let mut log = claim(&disk);
+    for number in 1..9 {
+        log.writer.append(number, &batch(number)).expect("appends");
+    }
+    log.writer.truncate(8).expect("truncates");
+    let mut large = batch(8);
+    large.push(b"large", Some(Payload::new(&[7; 2 * support::SEGMENT_BYTES as usize])));
+    log.writer.append(9, &large).expect("appends");
+    drop(log);
+    assert_eq!(open(&disk).expect("opens").report().end, 10);
 }
 
 #[test]
