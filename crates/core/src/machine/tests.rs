@@ -1,1 +1,8 @@
-//! Stories about the machine.
+//! Stories about the machine: given facts, when a command, then facts and effects; and properties against naive models.
+
+mod attempts;
+mod directory;
+mod properties;
+mod publish;
+mod retry;
+mod story;
