@@ -59,12 +59,10 @@ fn run(webhooks: u64, per_event: u64, events: u64, hash: &mut Hash) {
     let mut shard = Shard::new(log.writer, Default::default());
     let profile = Arc::new(Profile::built_in().into_iter().next().expect("there are profiles"));
     let mut entropy = Counter(0);
-    let mut now = 1_000;
     let workspace = set_up(&mut shard, &profile, webhooks, per_event, &mut entropy);
 
     let (mut deliveries, mut check, mut publish, mut finish) = (0, Default::default(), Default::default(), Default::default());
-    for first in (0..events).step_by(256) {
-        now += 1;
+    for (now, first) in (1_000..).zip((0..events).step_by(256)) {
         let drafts: Vec<_> = (first..(first + 256).min(events))
             .map(|n| {
                 let data = genesy_data(n, 1024).replacen(&format!("\"id\":{}", n % 100), &format!("\"id\":{}", n % webhooks), 1);

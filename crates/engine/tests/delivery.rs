@@ -14,7 +14,7 @@ fn engine() -> Engine {
         egress_allow: vec!["loopback".into()],
         ..EngineOptions::default()
     };
-    Engine::start(options).unwrap()
+    Engine::start(options).expect("memory is always there")
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ fn options(folder: &std::path::Path) -> EngineOptions {
 }
 
 async fn start(folder: &std::path::Path) -> Engine {
-    Engine::start(options(folder)).unwrap()
+    Engine::start(options(folder)).expect("the folder is free")
 }
 
 #[tokio::test]

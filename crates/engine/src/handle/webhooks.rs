@@ -190,7 +190,7 @@ impl Handle {
     fn seal(&self, workspace: WorkspaceId, draft: WebhookDraft) -> Result<Change, Refused> {
         let key = self.workspace(workspace).ok_or(Rejection::NoWorkspace)?.sealing_key;
         let seal = |secret: &str| self.0.keyring.seal(key, secret).ok_or(Refused::Closed);
-        let secret = sealed(draft.secret, &seal)?;
+        let secret = sealed(draft.secret, seal)?;
         let headers = match draft.headers {
             Field::Absent => None,
             Field::Null => Some(Vec::new()),
@@ -202,10 +202,7 @@ impl Handle {
             ),
         };
         Ok(Change {
-            name: draft
-                .name
-                .map_or("".into(), Into::into)
-                .filter(|name: &Box<str>| !name.is_empty()),
+            name: draft.name.value().map(|name| name.as_str().into()),
             description: draft.description.map_or(None, |text| Some(text.into())),
             url: draft.url.map_or("".into(), Into::into),
             events: draft.events.map_or(Vec::new(), boxed),

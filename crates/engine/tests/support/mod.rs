@@ -1,5 +1,6 @@
 //! A receiver on a real socket, a subscribed workspace, an event, and waiting without guessing how long.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
 use std::time::Duration;
 
