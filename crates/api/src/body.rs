@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::error::{ApiError, Code};
-use crate::limits::{BODY_PAUSE_MAX, BODY_TIMEOUT, DRAIN_BYTES_MAX, DRAIN_TIMEOUT};
+use crate::limits::{BODY_PAUSE_MAX, BODY_TIMEOUT, DRAIN_BYTES_MAX, DRAIN_PAUSE_MAX, DRAIN_TIMEOUT};
 
 /// A whole body, and its share of the memory that bodies may take.
 pub struct Received {
@@ -177,7 +177,7 @@ pub async fn drain_after(request: Request, next: Next) -> Response {
 
 async fn drain(mut body: Body) {
     let mut bytes = 0;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = timeout(DRAIN_PAUSE_MAX, body.frame()).await {
         bytes += frame.data_ref().map_or(0, Bytes::len);
         if bytes > DRAIN_BYTES_MAX {
             return;

@@ -47,7 +47,6 @@ pub struct Meta {
     total_is_capped: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }

@@ -18,6 +18,8 @@ pub const BODIES_KIB_MAX: usize = 512 * 1024;
 pub const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Reading it away takes no longer.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// It ends sooner where nothing comes for so long.
+pub const DRAIN_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Bodies of more bytes are parsed on a thread of their own, so that the runtime goes on.
 pub const PARSE_INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Connections get this long to end after the shutdown began.

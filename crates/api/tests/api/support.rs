@@ -41,7 +41,7 @@ impl Answer {
     pub fn fields(&self) -> Vec<String> {
         let json = self.json();
         let errors = json["errors"].as_array().cloned().unwrap_or_default();
-        errors.iter().map(|e| e["field"].as_str().unwrap().to_owned()).collect()
+        errors.iter().map(|e| text(&e["field"])).collect()
     }
 }
 
@@ -123,8 +123,7 @@ impl World {
             .await;
         assert_eq!(made.status, 201, "{}", made.text);
         let data = made.data();
-        let text = |name: &str| data[name].as_str().unwrap().to_owned();
-        (text("id"), text("apiKey"))
+        (text(&data["id"]), text(&data["apiKey"]))
     }
 
     /// A new key with these scopes.
@@ -132,7 +131,7 @@ impl World {
         let path = format!("/v1/workspaces/{workspace}/keys");
         let made = self.post(ADMIN, &path, json!({"name": "k", "scopes": scopes})).await;
         assert_eq!(made.status, 201, "{}", made.text);
-        made.data()["key"].as_str().unwrap().to_owned()
+        text(&made.data()["key"])
     }
 
     /// A new Genesy webhook's id.
@@ -140,7 +139,7 @@ impl World {
         let body = json!({"name": "h", "url": url, "events": ["POST_LIKED"]});
         let made = self.post(key, "/v1/webhooks", body).await;
         assert_eq!(made.status, 201, "{}", made.text);
-        made.data()["id"].as_u64().unwrap()
+        made.data()["id"].as_u64().expect("a number")
     }
 }
 
@@ -161,6 +160,14 @@ pub fn request(method: Method, key: &str, path: &str, content_type: Option<&str>
         request = request.header("content-type", content_type);
     }
     request.body(body).expect("a valid request")
+}
+
+/// A JSON string's text.
+pub fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is not a string"))
+        .to_owned()
 }
 
 pub fn event(id: &str) -> Value {
