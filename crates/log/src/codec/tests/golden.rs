@@ -1,0 +1,320 @@
+//! The bytes of one fact of each variant. A line here never changes: logs that were written with it are out there.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};
+use postrider_core::delivery::{Cell, Status, Was};
+use postrider_core::event::{Chosen, Digest, Event};
+use postrider_core::fact::Fact;
+use postrider_core::policy::RetryPolicy;
+use postrider_core::profile::{BUILT_IN, Profile};
+use postrider_core::sealed::{Sealed, SealingKeyId};
+use postrider_core::webhook::{CampaignId, Settings, Webhook};
+use postrider_core::workspace::{Key, KeyHash, Scopes};
+use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
+
+use super::{decode, encode};
+
+const NOW: Time = Time(1_771_497_000_000);
+const EARLIER: Time = Time(NOW.0 - 70_000);
+const LATER: Time = Time(NOW.0 + 30_000);
+
+fn here() -> Position {
+    Position::new(300, 2)
+}
+
+fn workspace() -> WorkspaceId {
+    WorkspaceId(Position::new(7, 0))
+}
+
+fn sealed(byte: u8) -> Sealed {
+    Sealed {
+        key: SealingKeyId(0x0123_4567_89ab_cdef),
+        nonce: [byte; 24],
+        bytes: [byte, byte + 1].into(),
+    }
+}
+
+fn webhook() -> Arc<Webhook> {
+    let settings = Settings {
+        name: "Orders".into(),
+        description: Some("d".into()),
+        url: "https://example.com/h".into(),
+        events: vec!["EMAIL_SENT".into()],
+        campaign_ids: vec![CampaignId {
+            text: "4821".into(),
+            is_number: true,
+        }],
+        custom_fields: vec!["leadScore".into()],
+        enabled: true,
+        secret: Some(sealed(0x11)),
+        headers: vec![("x-a".into(), sealed(0x22))],
+        retry_policy: Some(RetryPolicy {
+            delays: [Millis(1), Millis(30_000)].into(),
+            jitter_permille: 100,
+        }),
+        timeout: Millis(15_000),
+        rate_limit: NonZeroU32::new(50),
+    };
+    Arc::new(Webhook {
+        id: WebhookId(9),
+        workspace: workspace(),
+        settings,
+        created_at: EARLIER,
+        updated_at: NOW,
+        version: here(),
+        revision: Position::new(8, 1),
+    })
+}
+
+/// A webhook with nothing that can be left out.
+fn bare_webhook() -> Arc<Webhook> {
+    let mut webhook = Webhook::clone(&webhook());
+    webhook.settings = Settings {
+        name: "O".into(),
+        description: None,
+        url: "u".into(),
+        events: vec!["t".into()],
+        campaign_ids: Vec::new(),
+        custom_fields: Vec::new(),
+        enabled: false,
+        secret: None,
+        headers: Vec::new(),
+        retry_policy: None,
+        timeout: Millis(1_000),
+        rate_limit: None,
+    };
+    Arc::new(webhook)
+}
+
+fn event_id() -> EventId {
+    "order-1".parse().expect("an id")
+}
+
+fn event() -> Fact {
+    let chosen = |webhook, block| Chosen {
+        webhook: WebhookId(webhook),
+        revision: Position::new(block, 0),
+    };
+    Fact::EventAccepted(Arc::new(Event {
+        at: here(),
+        accepted: NOW,
+        workspace: workspace(),
+        id: event_id(),
+        event_type: "EMAIL_SENT".into(),
+        created: "2026-02-19T10:30:00.000Z".into(),
+        campaign: Some("4821".into()),
+        digest: Digest([0xd1; 16]),
+        payload_len: 1024,
+        profile: Position::new(1, 0),
+        chosen: [chosen(9, 8), chosen(260, 70_000)].into(),
+    }))
+}
+
+fn cell(status: Status) -> Cell {
+    Cell {
+        key: DeliveryKey {
+            event: Position::new(200, 3),
+            ordinal: 1,
+        },
+        workspace: workspace(),
+        webhook: WebhookId(9),
+        status,
+        attempts: 2,
+        attempts_before: 1,
+        due: LATER,
+        revision: Position::new(8, 1),
+    }
+}
+
+const WAS: Was = Was {
+    status: Status::Pending,
+    due: EARLIER,
+};
+
+fn attempt(failure: Option<ErrorKind>, outcome: Outcome) -> Attempt {
+    let is_answered = failure.is_none_or(|kind| kind == ErrorKind::HttpStatus);
+    Attempt {
+        id: AttemptId(77),
+        number: 2,
+        started: EARLIER,
+        exchange: Exchange {
+            duration: Millis(1_234),
+            status_code: is_answered.then_some(if failure.is_some() { 503 } else { 200 }),
+            failure: failure.map(|kind| Failure {
+                kind,
+                message: "m".into(),
+            }),
+            retry_after: is_answered.then_some(Millis(5_000)),
+        },
+        outcome,
+        webhook_version: Position::new(8, 1),
+    }
+}
+
+fn finished(status: Status, failure: Option<ErrorKind>, outcome: Outcome) -> Fact {
+    Fact::AttemptFinished {
+        cell: cell(status),
+        was: WAS,
+        attempt: attempt(failure, outcome),
+    }
+}
+
+fn key() -> Key {
+    Key {
+        id: KeyId(here()),
+        workspace: workspace(),
+        name: "ci".into(),
+        scopes: Scopes::ALL,
+        hash: KeyHash([0xab; 32]),
+        created_at: NOW,
+    }
+}
+
+fn tested() -> Fact {
+    Fact::TestFinished {
+        workspace: workspace(),
+        webhook: WebhookId(9),
+        event_id: event_id(),
+        event_type: "EMAIL_SENT".into(),
+        attempt: attempt(Some(ErrorKind::Dns), Outcome::Failed),
+    }
+}
+
+/// Each fact with its bytes in hex; those of each byte-coded enum's values, too.
+fn golden() -> Vec<(Fact, &'static str)> {
+    let id = workspace();
+    let created = Fact::WorkspaceCreated {
+        id,
+        name: "Tech Corp".into(),
+        profile: "genesy".into(),
+        sealing_key: SealingKeyId(0x0123_4567_89ab_cdef),
+    };
+    vec![
+        (created, "010700095465636820436f72700667656e657379fdefcdab8967452301"),
+        (
+            Fact::WorkspaceRenamed {
+                id,
+                name: "Ünïts".into(),
+            },
+            "02070007c39c6ec3af7473",
+        ),
+        (Fact::WorkspaceDeleted { id }, "030700"),
+        (
+            Fact::KeyCreated(key()),
+            "04fb2c0102070002636904abababababababababababababababababababababababababababababababab00",
+        ),
+        (
+            Fact::KeyRevoked {
+                workspace: id,
+                id: KeyId(here()),
+            },
+            "050700fb2c0102",
+        ),
+        (
+            Fact::WebhookCreated(webhook()),
+            "06090700064f72646572730101641568747470733a2f2f6578616d706c652e636f6d2f68010a454d41494c5f\
+53454e540104343832310101096c65616453636f72650101fdefcdab89674523011111111111111111111111\
+111111111111111111111111110211120103782d61fdefcdab89674523012222222222222222222222222222\
+22222222222222222222022223010201fb307564fb983a32fcdf22020000fb2c01020801",
+        ),
+        (
+            Fact::WebhookChanged(bare_webhook()),
+            "07090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801",
+        ),
+        (
+            Fact::WebhookDeleted {
+                workspace: id,
+                id: WebhookId(9),
+            },
+            "08070009",
+        ),
+        (
+            event(),
+            "090700076f726465722d310a454d41494c5f53454e5418323032362d30322d31395431303a33303a30302e30\
+30305a010434383231d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1fb0004010002090800fb0401fc7011010000",
+        ),
+        (
+            finished(Status::Succeeded, None, Outcome::Succeeded),
+            "0ac80301070009010201fb60ea080100fcdf2202004d02fcdf220200fbd20401c80001fb8813000801",
+        ),
+        (
+            finished(Status::Pending, Some(ErrorKind::HttpStatus), Outcome::Retrying),
+            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd20401fbf7010107016d01fb881301\
+0801",
+        ),
+        (
+            finished(Status::Exhausted, Some(ErrorKind::Timeout), Outcome::Exhausted),
+            "0ac80301070009020201fb60ea080100fcdf2202004d02fcdf220200fbd204000104016d00020801",
+        ),
+        (
+            finished(Status::Removed, Some(ErrorKind::Connect), Outcome::Removed),
+            "0ac80301070009030201fb60ea080100fcdf2202004d02fcdf220200fbd204000102016d00030801",
+        ),
+        (
+            finished(Status::Cancelled, Some(ErrorKind::Reset), Outcome::Cancelled),
+            "0ac80301070009040201fb60ea080100fcdf2202004d02fcdf220200fbd204000105016d00040801",
+        ),
+        (
+            finished(Status::Pending, Some(ErrorKind::BlockedAddress), Outcome::Retrying),
+            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000101016d00010801",
+        ),
+        (
+            finished(Status::Pending, Some(ErrorKind::Tls), Outcome::Retrying),
+            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000103016d00010801",
+        ),
+        (
+            finished(Status::Pending, Some(ErrorKind::ResponseInvalid), Outcome::Retrying),
+            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000106016d00010801",
+        ),
+        (
+            Fact::RetryRequested {
+                cell: cell(Status::Pending),
+                was: WAS,
+            },
+            "0bc80301070009000201fb60ea080100fcdf220200",
+        ),
+        (
+            tested(),
+            "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d00050801",
+        ),
+    ]
+}
+
+fn hex(fact: &Fact) -> String {
+    let mut bytes = Vec::new();
+    encode(fact, NOW, &mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_bytes_of_each_variant_are_for_ever() {
+    let differing: Vec<_> = golden()
+        .iter()
+        .map(|(fact, bytes)| (hex(fact), *bytes))
+        .filter(|(is, was)| is != was)
+        .collect();
+    assert!(differing.is_empty(), "(is, was): {differing:#?}");
+}
+
+#[test]
+fn the_bytes_of_each_variant_are_read_back() {
+    for (fact, text) in golden() {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex");
+        let bytes: Vec<u8> = (0..text.len()).step_by(2).map(byte).collect();
+        assert_eq!(decode(here(), NOW, &bytes).expect("golden").fact, fact);
+    }
+}
+
+/// A profile's bytes are its number, its length, and its text.
+#[test]
+fn a_profile_is_written_as_its_text() {
+    let toml = BUILT_IN[2].1;
+    let fact = Fact::ProfileRegistered(Arc::new(Profile::parse(toml).expect("built in")));
+    let mut bytes = Vec::new();
+    encode(&fact, NOW, &mut bytes);
+    assert_eq!(bytes[..2], [0, 0xfb], "number 0, then a length of two bytes");
+    assert_eq!(bytes[2..4], (toml.len() as u16).to_le_bytes());
+    assert_eq!(&bytes[4..], toml.as_bytes());
+}
