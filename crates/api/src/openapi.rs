@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Header, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use crate::error::ErrorBody;
@@ -111,9 +111,13 @@ fn responses<'a>(errors: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> BT
         let content = ContentBuilder::new()
             .schema(Some(Ref::from_schema_name(schema)))
             .build();
-        let response = ResponseBuilder::new()
+        let mut response = ResponseBuilder::new()
             .description(*description)
             .content("application/json", content);
+        if matches!(*status, "429" | "503") {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).build();
+            response = response.header("Retry-After", Header::new(seconds));
+        }
         ((*status).to_owned(), RefOr::T(response.build()))
     };
     errors.into_iter().map(response).collect()

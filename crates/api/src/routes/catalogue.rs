@@ -14,7 +14,7 @@ use crate::state::Api;
 use crate::wire::catalogue::{EgressView, EventTypeView, entries};
 
 /// Lists the event types of the workspace's profile.
-#[utoipa::path(get, path = "/v1/event-types", tag = "events", params(PageParameters),
+#[utoipa::path(get, operation_id = "listEventTypes", path = "/v1/event-types", tag = "events", params(PageParameters),
     responses((status = 200, description = "The catalogue, in its own order.", body = List<EventTypeView>), Errors))]
 pub async fn event_types(
     State(api): State<Api>,
@@ -37,7 +37,7 @@ pub async fn event_types(
 }
 
 /// Names the addresses that deliveries come from.
-#[utoipa::path(get, path = "/v1/egress", tag = "webhooks",
+#[utoipa::path(get, operation_id = "getEgress", path = "/v1/egress", tag = "webhooks",
     responses((status = 200, description = "For receivers' firewalls.", body = One<EgressView>), Errors))]
 pub async fn egress(State(api): State<Api>, _: Caller<Read>, _: NoQuery) -> Result<Response, ApiError> {
     let addresses = api.options().egress_addresses.clone();

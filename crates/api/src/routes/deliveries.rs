@@ -38,7 +38,7 @@ const STATUSES: [Status; 5] = [
 ];
 
 /// Lists deliveries, those of the newest event first.
-#[utoipa::path(get, path = "/v1/deliveries", tag = "deliveries", params(DeliveryParameters),
+#[utoipa::path(get, operation_id = "listDeliveries", path = "/v1/deliveries", tag = "deliveries", params(DeliveryParameters),
     responses((status = 200, description = "A page of deliveries.", body = List<DeliveryView>), Errors))]
 pub async fn list(
     State(api): State<Api>,
@@ -74,7 +74,7 @@ fn read(
 }
 
 /// Shows a delivery with its attempts.
-#[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "deliveries", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "getDelivery", path = "/v1/deliveries/{id}", tag = "deliveries", params(("id" = String, Path)),
     responses((status = 200, description = "The delivery.", body = One<DeliveryWithAttempts>), Errors))]
 pub async fn get(
     State(api): State<Api>,
@@ -91,7 +91,7 @@ pub async fn get(
 }
 
 /// Makes a delivery due now.
-#[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "retryDelivery", path = "/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = String, Path)),
     responses((status = 202, description = "Due now.", body = One<DeliveryView>), Conflicts))]
 pub async fn retry(
     State(api): State<Api>,

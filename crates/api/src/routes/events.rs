@@ -1,4 +1,4 @@
-//! `GET /v1/events`: what was published.
+//! `GET` and `DELETE` of `/v1/events`: what was published, and how it is erased.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,7 +8,7 @@ use postrider_engine::{EventFilter, PageQuery};
 
 use super::catalogue::known_type;
 use super::logs::event_id;
-use crate::auth::{Caller, Read};
+use crate::auth::{All, Caller, Read};
 use crate::envelope::{self, List, One};
 use crate::error::ApiError;
 use crate::extract::Id;
@@ -34,7 +34,7 @@ list_parameters! {
 }
 
 /// Lists events.
-#[utoipa::path(get, path = "/v1/events", tag = "events", params(EventParameters),
+#[utoipa::path(get, operation_id = "listEvents", path = "/v1/events", tag = "events", params(EventParameters),
     responses((status = 200, description = "A page of events.", body = List<EventView>), Errors))]
 pub async fn list(
     State(api): State<Api>,
@@ -61,7 +61,7 @@ fn read(parameters: EventParameters, knows_type: impl Fn(&str) -> bool) -> Resul
 }
 
 /// Shows an event with its data and its deliveries.
-#[utoipa::path(get, path = "/v1/events/{id}", tag = "events", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "getEvent", path = "/v1/events/{id}", tag = "events", params(("id" = String, Path)),
     responses((status = 200, description = "The event.", body = One<EventWithDeliveries>), Errors))]
 pub async fn get(
     State(api): State<Api>,
@@ -76,4 +76,17 @@ pub async fn get(
         "The event.",
         EventWithDeliveries::from(&event),
     ))
+}
+
+/// Erases an event's data and cancels what is pending of it. Its attempts stay visible.
+#[utoipa::path(delete, operation_id = "eraseEvent", path = "/v1/events/{id}", tag = "events", params(("id" = String, Path)),
+    responses((status = 204, description = "Erased."), Errors))]
+pub async fn erase(
+    State(api): State<Api>,
+    caller: Caller<All>,
+    Id(id): Id<EventId>,
+    _: NoQuery,
+) -> Result<Response, ApiError> {
+    api.handle().erase_event(caller.workspace, id).await?;
+    Ok(envelope::nothing())
 }

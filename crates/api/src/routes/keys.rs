@@ -17,7 +17,7 @@ use crate::state::Api;
 use crate::wire::workspace::{KeyMade, KeyView, NewKey};
 
 /// Makes a key.
-#[utoipa::path(post, path = "/v1/workspaces/{id}/keys", tag = "workspaces", params(("id" = String, Path)), request_body = NewKey,
+#[utoipa::path(post, operation_id = "createKey", path = "/v1/workspaces/{id}/keys", tag = "workspaces", params(("id" = String, Path)), request_body = NewKey,
     responses((status = 201, description = "Made; the key is shown here only.", body = One<KeyMade>), BodyErrors))]
 pub async fn create(
     State(api): State<Api>,
@@ -51,7 +51,7 @@ pub async fn create(
 }
 
 /// Lists the keys of a workspace, without the keys themselves.
-#[utoipa::path(get, path = "/v1/workspaces/{id}/keys", tag = "workspaces", params(("id" = String, Path), PageParameters),
+#[utoipa::path(get, operation_id = "listKeys", path = "/v1/workspaces/{id}/keys", tag = "workspaces", params(("id" = String, Path), PageParameters),
     responses((status = 200, description = "A page of keys.", body = List<KeyView>), Errors))]
 pub async fn list(
     State(api): State<Api>,
@@ -76,7 +76,7 @@ pub async fn list(
 }
 
 /// Revokes a key at once.
-#[utoipa::path(delete, path = "/v1/workspaces/{id}/keys/{keyId}", tag = "workspaces",
+#[utoipa::path(delete, operation_id = "revokeKey", path = "/v1/workspaces/{id}/keys/{keyId}", tag = "workspaces",
     params(("id" = String, Path), ("keyId" = String, Path)),
     responses((status = 204, description = "Revoked; it is refused from now on."), Errors))]
 pub async fn revoke(

@@ -44,7 +44,7 @@ const OUTCOMES: [Outcome; 6] = [
 ];
 
 /// Lists a webhook's attempts.
-#[utoipa::path(get, path = "/v1/webhooks/{webhookId}/logs", tag = "webhooks", params(("webhookId" = u64, Path), LogParameters),
+#[utoipa::path(get, operation_id = "listLogs", path = "/v1/webhooks/{webhookId}/logs", tag = "webhooks", params(("webhookId" = u64, Path), LogParameters),
     responses((status = 200, description = "A page of attempts.", body = List<LogEntryView>), Errors))]
 pub async fn list(
     State(api): State<Api>,

@@ -28,7 +28,7 @@ pub struct Health {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Tells that the process is up.
-#[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
+#[utoipa::path(get, operation_id = "getHealth", path = "/healthz", tag = "operations", security(()),
     responses((status = 200, description = "The process is up.", body = One<Health>)))]
 pub async fn healthz(State(api): State<Api>) -> Response {
     let ready = api.handle().is_ready();
@@ -43,7 +43,7 @@ pub async fn healthz(State(api): State<Api>) -> Response {
 }
 
 /// Tells whether requests are taken: the log can be written and the schedule is loaded.
-#[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
+#[utoipa::path(get, operation_id = "getReadiness", path = "/readyz", tag = "operations", security(()),
     responses((status = 200, description = "Ready.", body = One<Health>), (status = 503, description = "Not ready.", body = ErrorBody)))]
 pub async fn readyz(State(api): State<Api>) -> Response {
     if !api.handle().is_ready() {
@@ -62,7 +62,7 @@ pub async fn readyz(State(api): State<Api>) -> Response {
 }
 
 /// Gives figures as Prometheus text.
-#[utoipa::path(get, path = "/metrics", tag = "operations", security(()),
+#[utoipa::path(get, operation_id = "getMetrics", path = "/metrics", tag = "operations", security(()),
     responses((status = 200, description = "Figures; no label names a workspace, webhook or URL.", body = String, content_type = "text/plain")))]
 pub async fn metrics(State(api): State<Api>) -> Response {
     let recorder = api.options().metrics.as_ref();
@@ -71,7 +71,7 @@ pub async fn metrics(State(api): State<Api>) -> Response {
 }
 
 /// Describes the API.
-#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()),
+#[utoipa::path(get, operation_id = "getDocument", path = "/openapi.json", tag = "operations", security(()),
     responses((status = 200, description = "This document.", body = Object)))]
 pub async fn openapi() -> Response {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();

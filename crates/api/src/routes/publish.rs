@@ -28,9 +28,10 @@ use crate::state::Api;
 use crate::wire::publish::{AcceptedView, BatchRefused, Bounded, Entry, EventIn, IdIn, RefusedView};
 
 /// Publishes events. Those that are accepted are durable when this answers.
-#[utoipa::path(post, path = "/v1/events", tag = "events",
+#[utoipa::path(post, operation_id = "publishEvents", path = "/v1/events", tag = "events",
     params(("Idempotency-Key" = Option<String>, Header, description = "The id of a single event; agrees with its id where both are given.")),
-    request_body(content((EventForms = "application/json"), (String = "application/x-ndjson")),
+    request_body(content((EventForms = "application/json", example = json!({"id": "reply-4711", "type": "MESSAGE_REPLIED",
+            "data": {"campaign": {"id": 7, "name": "Spring"}, "contact": {"id": 1, "firstName": "Ada"}}})), (String = "application/x-ndjson")),
         description = "One event, an array of at most 10,000, or one a line; 16 MiB."),
     responses((status = 202, description = "Accepted: the event, or an entry for each of a batch.", body = One<AcceptedForms>), PublishErrors))]
 pub async fn publish(

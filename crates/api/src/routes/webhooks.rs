@@ -18,7 +18,7 @@ use crate::wire::log::TestView;
 use crate::wire::webhook::{TestSettings, WebhookSettings, WebhookView};
 
 /// Makes a webhook.
-#[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", request_body = WebhookSettings,
+#[utoipa::path(post, operation_id = "createWebhook", path = "/v1/webhooks", tag = "webhooks", request_body = WebhookSettings,
     responses((status = 201, description = "Made.", body = One<WebhookView>), BodyErrors))]
 pub async fn create(
     State(api): State<Api>,
@@ -32,7 +32,7 @@ pub async fn create(
 }
 
 /// Lists webhooks.
-#[utoipa::path(get, path = "/v1/webhooks", tag = "webhooks", params(PageParameters),
+#[utoipa::path(get, operation_id = "listWebhooks", path = "/v1/webhooks", tag = "webhooks", params(PageParameters),
     responses((status = 200, description = "A page of webhooks.", body = List<WebhookView>), Errors))]
 pub async fn list(
     State(api): State<Api>,
@@ -55,7 +55,7 @@ pub async fn list(
 }
 
 /// Shows a webhook.
-#[utoipa::path(get, path = "/v1/webhooks/{webhookId}", tag = "webhooks", params(("webhookId" = u64, Path)),
+#[utoipa::path(get, operation_id = "getWebhook", path = "/v1/webhooks/{webhookId}", tag = "webhooks", params(("webhookId" = u64, Path)),
     responses((status = 200, description = "The webhook.", body = One<WebhookView>), Errors))]
 pub async fn get(
     State(api): State<Api>,
@@ -70,7 +70,7 @@ pub async fn get(
 }
 
 /// Changes the settings that are named; `null` sets the default.
-#[utoipa::path(patch, path = "/v1/webhooks/{webhookId}", tag = "webhooks", params(("webhookId" = u64, Path)),
+#[utoipa::path(patch, operation_id = "changeWebhook", path = "/v1/webhooks/{webhookId}", tag = "webhooks", params(("webhookId" = u64, Path)),
     request_body = WebhookSettings, responses((status = 200, description = "As it is now.", body = One<WebhookView>), BodyErrors))]
 pub async fn change(
     State(api): State<Api>,
@@ -88,7 +88,7 @@ pub async fn change(
 }
 
 /// Deletes a webhook and cancels what is pending for it.
-#[utoipa::path(delete, path = "/v1/webhooks/{webhookId}", tag = "webhooks", params(("webhookId" = u64, Path)),
+#[utoipa::path(delete, operation_id = "deleteWebhook", path = "/v1/webhooks/{webhookId}", tag = "webhooks", params(("webhookId" = u64, Path)),
     responses((status = 204, description = "Gone; nothing more is sent to it."), Errors))]
 pub async fn delete(
     State(api): State<Api>,
@@ -101,7 +101,7 @@ pub async fn delete(
 }
 
 /// Sends the sample of a type now, once, also when the webhook is off.
-#[utoipa::path(post, path = "/v1/webhooks/{webhookId}/test", tag = "webhooks", params(("webhookId" = u64, Path)),
+#[utoipa::path(post, operation_id = "testWebhook", path = "/v1/webhooks/{webhookId}/test", tag = "webhooks", params(("webhookId" = u64, Path)),
     request_body(content = Option<TestSettings>, description = "May be left out."),
     responses((status = 200, description = "What came of it, also when the delivery failed.", body = One<TestView>), BodyErrors))]
 pub async fn test(

@@ -17,7 +17,7 @@ use crate::state::Api;
 use crate::wire::workspace::{NewWorkspace, WorkspaceChange, WorkspaceMade, WorkspaceView};
 
 /// Makes a workspace with its first key.
-#[utoipa::path(post, path = "/v1/workspaces", tag = "workspaces", request_body = NewWorkspace,
+#[utoipa::path(post, operation_id = "createWorkspace", path = "/v1/workspaces", tag = "workspaces", request_body = NewWorkspace,
     responses((status = 201, description = "Made; its first key is shown here only.", body = One<WorkspaceMade>), BodyErrors))]
 pub async fn create(
     State(api): State<Api>,
@@ -41,7 +41,7 @@ pub async fn create(
 }
 
 /// Lists workspaces.
-#[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", params(PageParameters),
+#[utoipa::path(get, operation_id = "listWorkspaces", path = "/v1/workspaces", tag = "workspaces", params(PageParameters),
     responses((status = 200, description = "A page of workspaces.", body = List<WorkspaceView>), Errors))]
 pub async fn list(
     State(api): State<Api>,
@@ -62,7 +62,7 @@ pub async fn list(
 }
 
 /// Shows a workspace.
-#[utoipa::path(get, path = "/v1/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "getWorkspace", path = "/v1/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
     responses((status = 200, description = "The workspace.", body = One<WorkspaceView>), Errors))]
 pub async fn get(State(api): State<Api>, _: Admin, Id(id): Id<WorkspaceId>, _: NoQuery) -> Result<Response, ApiError> {
     let workspace = api
@@ -77,7 +77,7 @@ pub async fn get(State(api): State<Api>, _: Admin, Id(id): Id<WorkspaceId>, _: N
 }
 
 /// Renames a workspace.
-#[utoipa::path(patch, path = "/v1/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)), request_body = WorkspaceChange,
+#[utoipa::path(patch, operation_id = "changeWorkspace", path = "/v1/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)), request_body = WorkspaceChange,
     responses((status = 200, description = "As it is now.", body = One<WorkspaceView>), BodyErrors))]
 pub async fn change(
     State(api): State<Api>,
@@ -102,7 +102,7 @@ pub async fn change(
 }
 
 /// Deletes a workspace with all that is in it.
-#[utoipa::path(delete, path = "/v1/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "deleteWorkspace", path = "/v1/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
     responses((status = 204, description = "Gone, and its keys with it."), Errors))]
 pub async fn delete(
     State(api): State<Api>,

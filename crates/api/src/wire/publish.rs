@@ -32,7 +32,7 @@ pub struct EventIn<'a> {
     pub created: Option<String>,
     /// An object; kept byte for byte.
     #[serde(borrow)]
-    #[schema(value_type = Object, example = json!({"campaign": {"id": 7, "name": "Spring"}, "contact": {"id": 1, "firstName": "Ada"}}))]
+    #[schema(value_type = Object)]
     pub data: &'a RawValue,
 }
 
@@ -155,7 +155,7 @@ pub enum Entry {
     Refused(RefusedView),
 }
 
-/// A batch of which nothing was accepted.
+/// Nothing was accepted.
 #[derive(Serialize, ToSchema)]
 pub struct BatchRefused {
     /// Always `error`.
@@ -164,6 +164,7 @@ pub struct BatchRefused {
     pub code: Code,
     pub message: String,
     pub errors: Vec<Fault>,
-    /// One entry an event, in order.
+    /// Of a batch: one entry an event, in order.
+    #[schema(required = false)]
     pub data: Vec<Entry>,
 }

@@ -34,7 +34,7 @@ pub struct WebhookSettings {
     events: Field<Vec<String>>,
     /// Numbers or strings, compared as text. Empty: of all campaigns. Only in profiles that have campaigns.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<Vec<Object>>, example = json!([7, "spring"]))]
+    #[schema(value_type = Option<Vec<CampaignForms>>, example = json!([7, "spring"]))]
     campaign_ids: Field<Vec<Campaign>>,
     /// Members of contact and company to send beside the usual ones. Only in profiles that have them.
     #[serde(default, deserialize_with = "field")]
@@ -50,7 +50,7 @@ pub struct WebhookSettings {
     secret: Field<String>,
     /// At most 20, sent with every request. Write-only: answers show the names.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<Object>, write_only, example = json!({"X-Team": "sales"}))]
+    #[schema(value_type = Option<BTreeMap<String, String>>, example = json!({"X-Team": "sales"}))]
     headers: Field<Headers>,
     /// Instead of the profile's.
     #[serde(default, deserialize_with = "field")]
@@ -118,6 +118,16 @@ fn map<T, U>(field: Field<T>, f: impl FnOnce(T) -> U) -> Field<U> {
     }
 }
 
+/// What a campaign's id can be.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the forms; both are kept as text")]
+enum CampaignForms {
+    /// Its text is kept as it was written.
+    Number(f64),
+    Text(String),
+}
+
 /// A campaign's id: a string, or a number whose text is kept.
 struct Campaign(CampaignId);
 
@@ -170,7 +180,7 @@ pub struct WebhookView {
     #[schema(example = json!(["MESSAGE_REPLIED"]))]
     events: Vec<String>,
     /// As they were given: numbers or strings.
-    #[schema(value_type = Vec<Object>, example = json!([7, "spring"]))]
+    #[schema(value_type = Vec<CampaignForms>, example = json!([7, "spring"]))]
     campaign_ids: Vec<Box<RawValue>>,
     custom_fields: Vec<String>,
     enabled: bool,

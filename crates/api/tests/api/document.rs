@@ -1,5 +1,7 @@
 //! The document and the router say the same, and operations answer without a key.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::http::Method;
 use serde_json::Value;
@@ -43,10 +45,15 @@ async fn every_route_is_in_the_document_and_nothing_else_is() {
 #[tokio::test]
 async fn every_operation_describes_its_answers_and_every_reference_leads_somewhere() {
     let document = serde_json::to_value(postrider_api::openapi()).expect("a document");
+    let mut names = BTreeSet::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
             let what = format!("{method} {path}");
             assert!(operation["summary"].is_string(), "{what}");
+            assert!(
+                names.insert(operation["operationId"].to_string()),
+                "{what} has the name of another"
+            );
             let responses = operation["responses"].as_object().expect("responses");
             assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
             if path.starts_with("/v1") {

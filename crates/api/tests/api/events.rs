@@ -128,6 +128,8 @@ async fn a_single_event_that_cannot_be_taken_says_why() {
             answer.text
         );
     }
+    let not_utf8 = b"{\"type\":\"POST_LIKED\",\"data\":{\"a\":\"\xff\"}}".to_vec();
+    assert_eq!(send(&world, &key, JSON, None, not_utf8).await.status, 400);
     for content_type in ["text/plain", "application/x-www-form-urlencoded", ""] {
         let answer = send(&world, &key, content_type, None, "{}").await;
         assert_eq!(answer.status, 415);
