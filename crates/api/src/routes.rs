@@ -27,7 +27,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::test))
         .routes(routes!(logs::list))
         .routes(routes!(publish::publish, events::list))
-        .routes(routes!(events::get, events::erase))
+        .routes(routes!(events::get))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))

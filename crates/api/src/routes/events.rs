@@ -1,4 +1,4 @@
-//! `GET` and `DELETE` of `/v1/events`: what was published, and how it is erased.
+//! `GET /v1/events`: what was published.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,7 +8,7 @@ use postrider_engine::{EventFilter, PageQuery};
 
 use super::catalogue::known_type;
 use super::logs::event_id;
-use crate::auth::{All, Caller, Read};
+use crate::auth::{Caller, Read};
 use crate::envelope::{self, List, One};
 use crate::error::ApiError;
 use crate::extract::Id;
@@ -76,17 +76,4 @@ pub async fn get(
         "The event.",
         EventWithDeliveries::from(&event),
     ))
-}
-
-/// Erases an event's data and cancels what is pending of it. Its attempts stay visible.
-#[utoipa::path(delete, operation_id = "eraseEvent", path = "/v1/events/{id}", tag = "events", params(("id" = String, Path)),
-    responses((status = 204, description = "Erased."), Errors))]
-pub async fn erase(
-    State(api): State<Api>,
-    caller: Caller<All>,
-    Id(id): Id<EventId>,
-    _: NoQuery,
-) -> Result<Response, ApiError> {
-    api.handle().erase_event(caller.workspace, id).await?;
-    Ok(envelope::nothing())
 }

@@ -63,8 +63,8 @@ impl From<&EventDetail> for EventWithDeliveries {
     fn from(detail: &EventDetail) -> EventWithDeliveries {
         EventWithDeliveries {
             event: (&*detail.event).into(),
-            data: detail.data.as_deref().and_then(super::raw),
-            erased_at: detail.erased_at.map(|at| at.to_string()),
+            data: super::raw(&detail.data),
+            erased_at: None,
             deliveries: detail.deliveries.iter().map(DeliveryView::from).collect(),
         }
     }
