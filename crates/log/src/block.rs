@@ -1,7 +1,7 @@
 //! One block as read: a single buffer, its facts and payloads borrowed from it.
 //!
 //! A `Block` is whole: head, table and facts match their crcs. Payloads are checked when they are asked for, each under its own crc,
-//! because one may be erased or damaged without touching the facts.
+//! because one may be erased or damaged without touching the facts. A replay reads blocks without them.
 
 use crate::Fault;
 use crate::layout::{ChainHash, ENTRY, HEADER, Header, Kind, NO_PAYLOAD, Owner, u32_at};
@@ -34,10 +34,30 @@ impl Block {
         if bytes.len() < header.block_len() {
             return Err(Fault::PastEnd);
         }
-        let bytes = bytes.slice(..header.block_len());
+        Block::new(header, bytes.slice(..header.block_len()))
+    }
+
+    /// The block that `bytes` begin with, of which they may hold no payloads.
+    pub(crate) fn decode_front(bytes: Bytes) -> Result<Block, Fault> {
+        let header = Header::decode(&bytes)?;
+        if bytes.len() < header.front_len() {
+            return Err(Fault::PastEnd);
+        }
+        Block::new(header, bytes.slice(..header.front_len()))
+    }
+
+    fn new(header: Header, bytes: Bytes) -> Result<Block, Fault> {
         check_front(&header, &bytes)?;
         let entries = entries(&header, &bytes)?;
         Ok(Block { header, bytes, entries })
+    }
+
+    /// The same block as if it had been read without payloads; shares the buffer.
+    pub(crate) fn front(&self) -> Block {
+        Block {
+            bytes: self.bytes.slice(..self.header.front_len()),
+            ..self.clone()
+        }
     }
 
     /// Its number: dense, from 0.
@@ -75,9 +95,9 @@ impl Block {
         self.header.count == 0
     }
 
-    /// Bytes that it takes in the log.
+    /// Bytes that it takes in the log, read or not.
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.header.block_len()
     }
 
     /// The fact at `index`.
@@ -103,14 +123,16 @@ impl Block {
     /// The payload of the fact at `index`, if it has one; shares the block's buffer.
     ///
     /// # Errors
-    /// [`Fault::Payload`] when it does not match its crc.
+    /// [`Fault::Payload`] when it does not match its crc, [`Fault::NotRead`] when this block was read without payloads.
     pub fn payload(&self, index: u32) -> Result<Option<Bytes>, Fault> {
         let Some(entry) = self.entries.get(index as usize).filter(|e| e.payload_len != NO_PAYLOAD) else {
             return Ok(None);
         };
-        let payload = self
-            .bytes
-            .slice(entry.payload as usize..(entry.payload + entry.payload_len) as usize);
+        let range = entry.payload as usize..(entry.payload + entry.payload_len) as usize;
+        if range.end > self.bytes.len() {
+            return Err(Fault::NotRead(index));
+        }
+        let payload = self.bytes.slice(range);
         if crc32c::crc32c(&payload) == entry.payload_crc {
             Ok(Some(payload))
         } else {

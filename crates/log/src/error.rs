@@ -47,6 +47,9 @@ pub enum Fault {
     /// One payload's crc.
     #[error("the payload of fact {0} does not match its crc")]
     Payload(u32),
+    /// No fault of the log's: payloads were left out when the block was read.
+    #[error("the block was read without the payload of fact {0}")]
+    NotRead(u32),
     /// Bytes between the last payload and the end of the last sector.
     #[error("the block's padding is not zero")]
     Padding,

@@ -8,12 +8,12 @@
 
 mod batch;
 mod block;
+pub mod codec;
 mod error;
 pub mod fault;
 pub mod journal;
 mod layout;
 mod log;
-pub mod codec;
 pub mod memory;
 
 pub use batch::{Batch, Payload};

@@ -87,4 +87,14 @@ pub trait LogReader: Clone + Send + Sync {
     /// The blocks from number `from` to the end. Asked again at the end, it goes on with what has come since. What follows
     /// an error is not to be relied on.
     fn blocks(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>>;
+
+    /// As [`read_block`](Self::read_block), but without payloads: these are not read, and the block does not have them. Head, table
+    /// and facts are checked as ever.
+    ///
+    /// # Errors
+    /// `Damaged` with file and offset.
+    fn read_facts(&self, number: u64) -> Result<Option<Block>, ReadError>;
+
+    /// As [`blocks`](Self::blocks), each without payloads: what a replay needs, however large the payloads are.
+    fn facts(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>>;
 }

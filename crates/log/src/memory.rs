@@ -262,4 +262,12 @@ impl LogReader for Reader {
             Some(block)
         })
     }
+
+    fn read_facts(&self, number: u64) -> Result<Option<Block>, ReadError> {
+        Ok(self.read_block(number)?.map(|block| block.front()))
+    }
+
+    fn facts(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>> {
+        self.blocks(from).map(|block| Ok(block?.front()))
+    }
 }

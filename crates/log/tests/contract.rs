@@ -5,8 +5,9 @@ use postrider_log::fault::{FaultDisk, FaultJournal};
 use postrider_log::journal::{Folder, Journal, Options};
 use postrider_log::memory::Memory;
 use postrider_log::{
-    AppendError, Batch, ChainHash, ClaimError, Claimed, EventLog, Kind, LogId, LogReader, LogWriter, Payload,
+    AppendError, Batch, ChainHash, ClaimError, Claimed, EventLog, Fault, Kind, LogId, LogReader, LogWriter, Payload,
 };
+use proptest::prelude::*;
 
 /// Makes a log, and opens it again after its writer is gone.
 trait Bed {
@@ -178,6 +179,56 @@ fn a_reader_follows_the_writer<B: Bed>(bed: &B) {
     log.writer.append(1, &batch(1, &[("fact", None)])).expect("appends");
     assert_eq!(blocks.next().expect("is there").expect("reads").number(), 1);
     assert!(blocks.next().is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn reading_facts_alone_gives_what_reading_all_gives(batches in prop::collection::vec(any_batch(), 1..12), from in 0u64..14) {
+        facts_are_those_of_the_blocks(&memory(), &batches, from)?;
+        facts_are_those_of_the_blocks(&journal(), &batches, from)?;
+        facts_are_those_of_the_blocks(&fault(), &batches, from)?;
+    }
+}
+
+/// A fact, and its payload if it has one.
+type Pushed = (Vec<u8>, Option<Vec<u8>>);
+
+/// Facts with payloads, some larger than what is read of a block at first.
+fn any_batch() -> impl Strategy<Value = Vec<Pushed>> {
+    let bytes = |max| prop::collection::vec(any::<u8>(), 0..max);
+    prop::collection::vec((bytes(700), prop::option::of(bytes(3000))), 1..12)
+}
+
+fn facts_are_those_of_the_blocks<B: Bed>(bed: &B, batches: &[Vec<Pushed>], from: u64) -> Result<(), TestCaseError> {
+    let mut log = claim(bed, 1);
+    for facts in batches {
+        let mut batch = Batch::new(Time(2));
+        for (fact, payload) in facts {
+            batch.push(fact, payload.as_deref().map(Payload::new));
+        }
+        log.writer.append(log.writer.tail(), &batch).expect("appends");
+    }
+    let all: Vec<_> = log.reader.blocks(from).collect::<Result<_, _>>().expect("reads");
+    let facts: Vec<_> = log.reader.facts(from).collect::<Result<_, _>>().expect("reads");
+    prop_assert_eq!(facts.len(), all.len());
+    for (block, whole) in facts.iter().zip(&all) {
+        prop_assert_eq!(
+            (block.hash(), block.bytes(), block.len()),
+            (whole.hash(), whole.bytes(), whole.len())
+        );
+        prop_assert!(block.facts().eq(whole.facts()));
+        for index in 0..=block.len() {
+            prop_assert_eq!(block.payload_len(index), whole.payload_len(index));
+            if block.payload_len(index).is_some_and(|len| len > 0) {
+                prop_assert_eq!(block.payload(index), Err(Fault::NotRead(index)));
+            }
+        }
+        let singly = log.reader.read_facts(block.number()).expect("reads").expect("is there");
+        prop_assert!(singly.facts().eq(whole.facts()));
+    }
+    Ok(())
 }
 
 macro_rules! suite {

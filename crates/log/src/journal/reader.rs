@@ -3,7 +3,7 @@
 use super::disk::{Disk, DiskFile};
 use super::segment;
 use super::shared::{Shared, Spot};
-use super::walk::{damage, read_block, read_header};
+use super::walk::{damage, read_block, read_facts, read_header};
 use crate::layout::{ENTRY, HEADER, Header, NO_PAYLOAD, u32_at};
 use crate::{Block, Fault, LogReader, ReadError};
 use bytes::Bytes;
@@ -15,6 +15,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Reader<D: Disk> {
     shared: Arc<Shared<D>>,
+}
+
+/// How much of a block is read.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Facts,
 }
 
 /// The outcome of looking at bytes on disk: a fault is turned into damage, or into absence if the block is gone meanwhile.
@@ -74,12 +81,15 @@ impl<D: Disk> Reader<D> {
         Err(damage(&segment::name(spot.segment), spot.offset, spot.number, fault).into())
     }
 
-    fn block_at(&self, spot: Spot, header: &Header) -> Result<Option<Block>, ReadError> {
-        self.look(spot, |file| read_block(file, spot.offset, header))
+    fn block_at(&self, spot: Spot, header: &Header, part: Part) -> Result<Option<Block>, ReadError> {
+        self.look(spot, |file| match part {
+            Part::Whole => read_block(file, spot.offset, header),
+            Part::Facts => read_facts(file, spot.offset, header),
+        })
     }
 
     /// Block `number`, known to begin at `hint` if it is of the same segment; and where the next one begins.
-    fn step(&self, number: u64, hint: Option<Spot>) -> Result<Option<(Block, Spot)>, ReadError> {
+    fn step(&self, number: u64, hint: Option<Spot>, part: Part) -> Result<Option<(Block, Spot)>, ReadError> {
         let durable = self.shared.durable.read();
         let hinted =
             hint.filter(|_| (durable.first..durable.end).contains(&number) && !durable.is_first_of_segment(number));
@@ -90,7 +100,7 @@ impl<D: Disk> Reader<D> {
         let Some((spot, header)) = self.hop(spot, number)? else {
             return Ok(None);
         };
-        let Some(block) = self.block_at(spot, &header)? else {
+        let Some(block) = self.block_at(spot, &header, part)? else {
             return Ok(None);
         };
         let next = Spot {
@@ -99,6 +109,17 @@ impl<D: Disk> Reader<D> {
             ..spot
         };
         Ok(Some((block, next)))
+    }
+
+    fn steps(&self, from: u64, part: Part) -> impl Iterator<Item = Result<Block, ReadError>> {
+        let (mut number, mut hint) = (from, None);
+        std::iter::from_fn(move || match self.step(number, hint, part).transpose()? {
+            Ok((block, next)) => {
+                (number, hint) = (next.number, Some(next));
+                Some(Ok(block))
+            }
+            Err(error) => Some(Err(error)),
+        })
     }
 }
 
@@ -150,7 +171,7 @@ impl<D: Disk> LogReader for Reader<D> {
     }
 
     fn read_block(&self, number: u64) -> Result<Option<Block>, ReadError> {
-        Ok(self.step(number, None)?.map(|(block, _)| block))
+        Ok(self.step(number, None, Part::Whole)?.map(|(block, _)| block))
     }
 
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError> {
@@ -166,13 +187,14 @@ impl<D: Disk> LogReader for Reader<D> {
     }
 
     fn blocks(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>> {
-        let (mut number, mut hint) = (from, None);
-        std::iter::from_fn(move || match self.step(number, hint).transpose()? {
-            Ok((block, next)) => {
-                (number, hint) = (next.number, Some(next));
-                Some(Ok(block))
-            }
-            Err(error) => Some(Err(error)),
-        })
+        self.steps(from, Part::Whole)
+    }
+
+    fn read_facts(&self, number: u64) -> Result<Option<Block>, ReadError> {
+        Ok(self.step(number, None, Part::Facts)?.map(|(block, _)| block))
+    }
+
+    fn facts(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>> {
+        self.steps(from, Part::Facts)
     }
 }

@@ -8,6 +8,7 @@ use super::segment;
 use crate::block::check_front;
 use crate::layout::{ALIGN, Chain, HEADER, Header};
 use crate::{Block, Damage, Fault, ReadError};
+use bytes::Bytes;
 use std::io;
 
 /// Read at first, in the hope that it holds head, table and facts.
@@ -192,16 +193,30 @@ pub(crate) fn read_header<F: DiskFile>(file: &F, offset: u64) -> io::Result<Resu
 
 /// The block at `offset`, whose head was read before.
 pub(crate) fn read_block<F: DiskFile>(file: &F, offset: u64, header: &Header) -> io::Result<Result<Block, Fault>> {
-    let mut bytes = vec![0; header.block_len()];
+    let bytes = read_bytes(file, offset, header.block_len())?;
+    Ok(same(header, Block::decode(bytes)))
+}
+
+/// The same without its payloads.
+pub(crate) fn read_facts<F: DiskFile>(file: &F, offset: u64, header: &Header) -> io::Result<Result<Block, Fault>> {
+    let bytes = read_bytes(file, offset, header.front_len())?;
+    Ok(same(header, Block::decode_front(bytes)))
+}
+
+fn read_bytes<F: DiskFile>(file: &F, offset: u64, len: usize) -> io::Result<Bytes> {
+    let mut bytes = vec![0; len];
     let read = file.read_at(&mut bytes, offset)?;
     bytes.truncate(read);
-    let block = Block::decode(bytes.into());
+    Ok(bytes.into())
+}
+
+fn same(header: &Header, block: Result<Block, Fault>) -> Result<Block, Fault> {
     // The file may be overwritten between two reads, once its blocks are gone from the log.
-    Ok(block.and_then(|b| {
+    block.and_then(|b| {
         if b.header() == header {
             Ok(b)
         } else {
             Err(Fault::Number(b.number()))
         }
-    }))
+    })
 }
