@@ -171,6 +171,11 @@ impl From<Refused> for ApiError {
             Refused::Full => {
                 ApiError::new(Code::Unavailable, "The log cannot be written: it has no space left.").after(30)
             }
+            Refused::KeyMissing => ApiError::new(
+                Code::Unavailable,
+                "The key that the workspace's secrets are sealed with is missing from the server's data folder.",
+            )
+            .after(30),
             Refused::Closed => ApiError::new(
                 Code::Unavailable,
                 "The engine is stopping, or its log cannot be written.",
@@ -186,11 +191,13 @@ impl From<Rejection> for ApiError {
             Rejection::NoWorkspace => ApiError::not_found("workspace"),
             Rejection::NoKey => ApiError::not_found("key"),
             Rejection::NoWebhook => ApiError::not_found("webhook"),
+            Rejection::NoEvent => ApiError::not_found("event"),
             Rejection::NoDelivery => ApiError::not_found("delivery"),
             Rejection::NoProfile => ApiError::field("profile", "is not the name of a profile"),
             Rejection::IdTaken
             | Rejection::Ended(_)
             | Rejection::InFlight
+            | Rejection::Erased
             | Rejection::WebhookOff
             | Rejection::TooMany { .. } => ApiError::new(Code::Conflict, sentence(&rejection.to_string())),
         }

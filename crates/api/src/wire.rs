@@ -21,13 +21,13 @@ pub struct Message {
     /// Values of headers that were sent several times are joined by commas.
     #[schema(example = json!({"content-type": "application/json", "x-webhook-secret": "***"}))]
     headers: BTreeMap<String, String>,
-    /// As text.
-    body: String,
+    /// As text; null once the event was erased.
+    body: Option<String>,
 }
 
 impl Message {
     /// From what the engine keeps of it.
-    pub fn new(headers: &[(String, String)], body: &[u8]) -> Message {
+    pub fn new(headers: &[(String, String)], body: Option<&[u8]>) -> Message {
         let mut joined: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in headers {
             joined
@@ -40,7 +40,7 @@ impl Message {
         }
         Message {
             headers: joined,
-            body: text(body).into_owned(),
+            body: body.map(|body| text(body).into_owned()),
         }
     }
 }

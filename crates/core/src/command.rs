@@ -99,6 +99,18 @@ pub enum Command {
         /// Which.
         key: DeliveryKey,
     },
+    /// Erases an event's payload and cancels what is pending of it.
+    EraseEvent {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which.
+        id: EventId,
+    },
+    /// Erases the payload of an event that a terminal rule has removed, once nothing of it is pending. Nobody asks for it.
+    EraseRemoved {
+        /// Where the event was accepted.
+        event: Position,
+    },
     /// Records what a test came to.
     RecordTest {
         /// Whose webhook.
@@ -183,6 +195,12 @@ pub enum Rejection {
     /// No such webhook in this workspace.
     #[error("there is no such webhook in this workspace")]
     NoWebhook,
+    /// No such event in this workspace.
+    #[error("there is no such event in this workspace")]
+    NoEvent,
+    /// The event's payload is gone.
+    #[error("the event's payload was erased, so it can't be sent again")]
+    Erased,
     /// No such delivery in this workspace.
     #[error("there is no such delivery in this workspace")]
     NoDelivery,

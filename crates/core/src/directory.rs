@@ -169,7 +169,7 @@ impl Directory {
             }
             WebhookCreated(webhook) | WebhookChanged(webhook) => self.put_webhook(webhook),
             WebhookDeleted { id, .. } => self.remove_webhook(*id),
-            EventAccepted(_) | AttemptFinished { .. } | RetryRequested { .. } | TestFinished { .. } => {}
+            EventAccepted(_) | AttemptFinished { .. } | RetryRequested { .. } | EventErased { .. } | TestFinished { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::Cell;
-use crate::ids::{DeliveryKey, WebhookId};
+use crate::ids::{DeliveryKey, Position, WebhookId};
 use crate::sealed::SealingKeyId;
 use crate::time::Millis;
 use crate::webhook::Webhook;
@@ -19,6 +19,10 @@ pub enum Effect {
     Sleep(Cell),
     /// Make it due now, wherever it waits.
     Hasten(Cell),
+    /// Nothing more is attempted of it; an attempt in flight ends as it may.
+    Forget(DeliveryKey),
+    /// The payload beside the fact at this position is to become zeros.
+    ErasePayload(Position),
     /// A webhook is new, or other than before: the next attempts use this one. Held while it is off.
     Webhook(Arc<Webhook>),
     /// A webhook is gone: nothing more is sent to it.

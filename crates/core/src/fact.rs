@@ -82,6 +82,15 @@ pub enum Fact {
         /// What it was.
         was: Was,
     },
+    /// An event's payload is of no use any more and its bytes in the log become zeros; what was pending of it is cancelled.
+    EventErased {
+        /// Whose it was.
+        workspace: WorkspaceId,
+        /// Where it was accepted.
+        event: Position,
+        /// The deliveries that were pending, as they are now; their due times are the old ones.
+        cancelled: Box<[Cell]>,
+    },
     /// A test was sent. The kept part of the response's body lies beside it.
     TestFinished {
         /// Whose webhook.
@@ -113,6 +122,7 @@ impl Fact {
             Fact::EventAccepted(_)
             | Fact::AttemptFinished { .. }
             | Fact::RetryRequested { .. }
+            | Fact::EventErased { .. }
             | Fact::TestFinished { .. } => false,
         }
     }

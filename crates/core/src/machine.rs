@@ -4,6 +4,7 @@
 //! an argument, and what a decision drew or computed stands in its fact. So a replay of the facts gives the state of the live run.
 
 mod decide_delivery;
+mod decide_erasure;
 mod decide_event;
 mod decide_webhook;
 mod decide_workspace;
@@ -55,8 +56,12 @@ pub struct Prior<'a> {
     pub cell: Option<&'a Cell>,
     /// An attempt of that delivery is running.
     pub in_flight: bool,
-    /// The event that has the published id already.
+    /// The event that has the published id already, or that the command or its delivery is about.
     pub event: Option<&'a Event>,
+    /// The cells of that event's deliveries, where the command is about all of them.
+    pub siblings: &'a [Cell],
+    /// That event's payload was erased.
+    pub is_erased: bool,
 }
 
 /// The facts of one decision, in order, and what to answer once they are durable.
@@ -119,6 +124,8 @@ pub fn decide(
         Command::Publish { workspace, event } => decide_event::publish(kernel, prior.event, *workspace, event, moment),
         Command::Finish(finish) => decide_delivery::finish(kernel, prior.cell, finish, moment),
         Command::Retry { workspace, .. } => decide_delivery::retry(kernel, prior, *workspace, moment),
+        Command::EraseEvent { .. } => decide_erasure::erase(prior),
+        Command::EraseRemoved { .. } => Ok(decide_erasure::erase_removed(kernel, prior)),
         Command::RecordTest {
             workspace,
             webhook,
@@ -178,6 +185,13 @@ pub fn apply(kernel: &mut Kernel, record: &Record, mut effect: impl FnMut(Effect
         Fact::RetryRequested { cell, was } => {
             kernel.count(cell, Some(*was));
             effect(Effect::Hasten(*cell));
+        }
+        Fact::EventErased { event, cancelled, .. } => {
+            for cell in cancelled {
+                kernel.count(cell, Some(Was { status: Status::Pending, due: cell.due }));
+                effect(Effect::Forget(cell.key));
+            }
+            effect(Effect::ErasePayload(*event));
         }
         Fact::TestFinished { attempt, .. } => kernel.attempts_made = kernel.attempts_made.max(attempt.id.0),
     }

@@ -99,7 +99,33 @@ pub struct Change {
     pub rate_limit: Option<Option<NonZeroU32>>,
 }
 
+/// Why a webhook does not get an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// It is off.
+    Off,
+    /// It does not list the event's type.
+    Type,
+    /// It lists campaigns, and the event's is not among them.
+    Campaign,
+}
+
 impl Settings {
+    /// Whether a webhook with these settings gets an event, and if not, why. The directory's lookup by type and campaign gives the same.
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub fn wants(&self, event_type: &str, campaign: Option<&str>) -> Result<(), Unwanted> {
+        if !self.enabled {
+            return Err(Unwanted::Off);
+        }
+        if !self.events.iter().any(|listed| &**listed == event_type) {
+            return Err(Unwanted::Type);
+        }
+        let is_listed = self.campaign_ids.iter().any(|listed| Some(&*listed.text) == campaign);
+        if self.campaign_ids.is_empty() || is_listed { Ok(()) } else { Err(Unwanted::Campaign) }
+    }
+
     /// Takes over what `change` names.
     pub fn change(&mut self, change: Change) {
         fn set<T>(setting: &mut T, new: Option<T>) {

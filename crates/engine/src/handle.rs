@@ -11,7 +11,7 @@ use postrider_core::command::{Accepted, Command, Rejection, Reply};
 use postrider_core::event::NewEvent;
 use postrider_core::invalid::FieldError;
 use postrider_core::profile::Profile;
-use postrider_core::{DeliveryKey, WorkspaceId};
+use postrider_core::{DeliveryKey, EventId, WorkspaceId};
 use postrider_dispatch::{Config, Dispatcher};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -22,7 +22,7 @@ use crate::keyring::Keyring;
 use crate::shared::Shared;
 use crate::worker::Work;
 
-pub use reads::{AttemptDetail, DeliveryDetail, EventDetail};
+pub use reads::{AttemptDetail, DeliveryDetail, EventDetail, SentRequest};
 pub use webhooks::TestReport;
 pub use workspaces::{NewKey, new_admin_key};
 
@@ -59,6 +59,9 @@ pub enum Refused {
     /// The log has no space left.
     #[error("the log has no space left")]
     Full,
+    /// The key that the workspace's secrets are sealed with is not there.
+    #[error("the workspace's sealing key is missing: put the folder keys back as it was")]
+    KeyMissing,
     /// The engine is stopping or has stopped.
     #[error("the engine is stopping")]
     Closed,
@@ -147,6 +150,14 @@ impl Handle {
     /// When there is no such delivery, or it can't be sent now.
     pub async fn retry(&self, workspace: WorkspaceId, key: DeliveryKey) -> Result<(), Refused> {
         self.ask(Command::Retry { workspace, key }).await.map(drop)
+    }
+
+    /// Erases an event's payload and cancels what is pending of it. An attempt that is in flight may still end.
+    ///
+    /// # Errors
+    /// When there is no such event.
+    pub async fn erase_event(&self, workspace: WorkspaceId, id: EventId) -> Result<(), Refused> {
+        self.ask(Command::EraseEvent { workspace, id }).await.map(drop)
     }
 
     /// The profile that a workspace's new events are accepted under.

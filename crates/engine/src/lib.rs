@@ -25,12 +25,12 @@ mod worker;
 mod writer;
 
 pub use clock::{Clock, ClockMode};
-pub use handle::{AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, TestReport, new_admin_key};
+pub use handle::{AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, SentRequest, TestReport, new_admin_key};
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
 pub use overlay::Overlay;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
-    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, LogEntry, LogFilter, Page, PageQuery, Subject,
+    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery, Subject, Verdict,
     paginate, read_cursor,
 };

@@ -3,7 +3,7 @@
 //! Until the store exists W is 0 and everything is here, rebuilt from the log at start. The store will let it forget what lies below W, and
 //! commands will bring along what was read there; nothing else changes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use postrider_core::delivery::Cell;
@@ -18,6 +18,7 @@ pub struct Overlay {
     cells: HashMap<DeliveryKey, Cell>,
     events: HashMap<Position, Arc<Event>>,
     ids: HashMap<(WorkspaceId, EventId), Position>,
+    erased: HashSet<Position>,
 }
 
 impl Overlay {
@@ -35,8 +36,33 @@ impl Overlay {
             Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. } => {
                 self.cells.insert(cell.key, *cell);
             }
+            Fact::EventErased { event, cancelled, .. } => {
+                self.cells.extend(cancelled.iter().map(|cell| (cell.key, *cell)));
+                self.erased.insert(*event);
+            }
             _ => {}
         }
+    }
+
+    /// Whether the payload of the event accepted at a position was erased.
+    pub fn is_erased(&self, at: Position) -> bool {
+        self.erased.contains(&at)
+    }
+
+    /// The events whose payloads were erased, in their order.
+    pub fn erased_in_order(&self) -> Vec<Position> {
+        let mut erased: Vec<_> = self.erased.iter().copied().collect();
+        erased.sort_unstable();
+        erased
+    }
+
+    /// The cells of all deliveries of an event.
+    pub fn cells_of(&self, event: &Event) -> impl Iterator<Item = &Cell> {
+        let keys = (0..event.chosen.len() as u32).map(|ordinal| DeliveryKey {
+            event: event.at,
+            ordinal,
+        });
+        keys.filter_map(|key| self.cells.get(&key))
     }
 
     /// A delivery's cell.

@@ -37,6 +37,11 @@ impl RecentPayloads {
         }
     }
 
+    /// Lets go of one that was erased.
+    pub fn forget(&mut self, at: Position) {
+        self.bytes -= self.by_position.remove(&at).map_or(0, |payload| payload.len());
+    }
+
     /// The payload, if it is still here.
     pub fn get(&self, at: Position) -> Option<Bytes> {
         self.by_position.get(&at).cloned()

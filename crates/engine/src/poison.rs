@@ -1,7 +1,11 @@
 //! The end of an engine that may not go on: set once, with the reason, and seen by everyone.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::shared::Shared;
 
 /// Whether, and why, the engine is poisoned.
 pub struct Poison {
@@ -41,5 +45,17 @@ impl Poison {
 impl Default for Poison {
     fn default() -> Self {
         Poison::new()
+    }
+}
+
+/// Poisons the engine when the thread that holds it panics: a failed assertion must not leave a server that answers and does nothing.
+pub struct PoisonOnPanic(pub Arc<Shared>);
+
+impl Drop for PoisonOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let thread = std::thread::current().name().unwrap_or("engine").to_owned();
+            self.0.poison.set(format!("the thread {thread} has panicked"));
+        }
     }
 }

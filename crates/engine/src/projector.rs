@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use postrider_core::fact::Record;
 
+use crate::poison::PoisonOnPanic;
 use crate::shared::Shared;
 
 /// Turns that the projector may lag behind. When it is further behind the writer waits: that bounds memory.
@@ -31,7 +32,8 @@ pub fn start(shared: Arc<Shared>) -> std::io::Result<(Sender<Projected>, JoinHan
     Ok((sender, thread))
 }
 
-fn project(shared: &Shared, turns: &Receiver<Projected>) {
+fn project(shared: &Arc<Shared>, turns: &Receiver<Projected>) {
+    let _poisons = PoisonOnPanic(Arc::clone(shared));
     while let Ok(first) = turns.recv() {
         let mut end = first.end;
         let mut views = shared.views.write();

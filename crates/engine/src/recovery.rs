@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use postrider_core::Position;
 use postrider_core::directory::Directory;
 use postrider_core::sealed::SealingKeyId;
 use postrider_log::{LogReader, LogWriter, ReadError, codec};
 
 use crate::keyring::{Keyring, KeyringError};
+use crate::overlay::Overlay;
 use crate::shard::Shard;
 use crate::views::Views;
 
@@ -62,4 +64,22 @@ pub fn destroy_orphans(keyring: &Keyring, directory: &Directory) -> Result<(), K
         .into_iter()
         .filter(|id| !used.contains(id))
         .try_for_each(|id| keyring.destroy(id))
+}
+
+/// The erased payloads that are still there, since a crash came between the fact and the zeros.
+///
+/// # Errors
+/// When the log can't be read.
+pub fn not_yet_erased(reader: &impl LogReader, overlay: &Overlay) -> Result<Vec<Position>, ReadError> {
+    let mut left = Vec::new();
+    for at in overlay.erased_in_order() {
+        match reader.payload(at) {
+            Ok(Some(_)) => left.push(at),
+            Ok(None) => {}
+            // Zeros that a crash tore are written once more.
+            Err(ReadError::Damaged(_)) => left.push(at),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(left)
 }

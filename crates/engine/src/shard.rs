@@ -12,9 +12,10 @@ use postrider_core::effect::Effect;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::{self, Entropy, Kernel, Moment, Prior};
+use postrider_core::profile::Terminal;
 use postrider_core::sealed::SealingKeyId;
 use postrider_core::webhook::Webhook;
-use postrider_core::{DeliveryKey, Millis, Position, Time, limits};
+use postrider_core::{DeliveryKey, Position, Time, limits};
 use postrider_dispatch::Target;
 use postrider_log::{AppendError, Batch, LogWriter, Payload, ReserveError, codec};
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
@@ -29,6 +30,8 @@ pub struct Shard<W> {
     log: W,
     batch: Batch,
     effects: Vec<Effect>,
+    /// Payloads whose erasure is durable as a fact and not yet done.
+    to_erase: Vec<Position>,
     now: Time,
 }
 
@@ -88,6 +91,7 @@ impl<W: LogWriter> Shard<W> {
             log,
             batch: Batch::new(Time(0)),
             effects: Vec::new(),
+            to_erase: Vec::new(),
             now: Time(0),
         }
     }
@@ -161,7 +165,8 @@ impl<W: LogWriter> Shard<W> {
             at,
             entropy,
         };
-        let prior = self.prior(&command);
+        let mut siblings = Vec::new();
+        let prior = self.prior(&command, &mut siblings);
         let decision = machine::decide(&self.kernel, prior, &command, &mut moment)?;
         let (payload, crc32c) = payload_of(command);
         for fact in decision.facts {
@@ -187,20 +192,19 @@ impl<W: LogWriter> Shard<W> {
                 fact,
             };
             self.take_in(&record);
+            let follow_up = self.follow_up(&record);
             turned.records.push(record);
+            if let Some(command) = follow_up {
+                self.run(command, entropy, turned, deliveries)?;
+            }
         }
         Ok(decision.reply)
     }
 
-    fn prior(&self, command: &Command) -> Prior<'_> {
-        let delivery = |key| Prior {
-            cell: self.overlay.cell(key),
-            in_flight: matches!(self.scheduler.residency(key), Some(Residency::InFlight)),
-            event: None,
-        };
+    fn prior<'a>(&'a self, command: &Command, siblings: &'a mut Vec<Cell>) -> Prior<'a> {
         match command {
-            Command::Finish(finish) => delivery(finish.key),
-            Command::Retry { key, .. } => delivery(*key),
+            Command::Finish(finish) => self.prior_of_delivery(finish.key),
+            Command::Retry { key, .. } => self.prior_of_delivery(*key),
             Command::Publish { workspace, event } => {
                 let earlier = event
                     .id
@@ -211,8 +215,42 @@ impl<W: LogWriter> Shard<W> {
                     ..Prior::default()
                 }
             }
+            Command::EraseEvent { workspace, id } => {
+                self.prior_of_event(self.overlay.event_with_id(*workspace, id), siblings)
+            }
+            Command::EraseRemoved { event } => self.prior_of_event(self.overlay.event(*event), siblings),
             _ => Prior::default(),
         }
+    }
+
+    fn prior_of_delivery(&self, key: DeliveryKey) -> Prior<'_> {
+        Prior {
+            cell: self.overlay.cell(key),
+            in_flight: matches!(self.scheduler.residency(key), Some(Residency::InFlight)),
+            is_erased: self.overlay.is_erased(key.event),
+            ..Prior::default()
+        }
+    }
+
+    fn prior_of_event<'a>(&self, event: Option<&'a Arc<Event>>, siblings: &'a mut Vec<Cell>) -> Prior<'a> {
+        let Some(event) = event else { return Prior::default() };
+        siblings.extend(self.overlay.cells_of(event).copied());
+        Prior {
+            event: Some(event),
+            siblings,
+            is_erased: self.overlay.is_erased(event.at),
+            ..Prior::default()
+        }
+    }
+
+    /// What a terminal rule asks for after a delivery has ended: an event that was removed is erased once nothing of it is pending.
+    fn follow_up(&self, record: &Record) -> Option<Command> {
+        let Fact::AttemptFinished { cell, .. } = &record.fact else {
+            return None;
+        };
+        let event = self.overlay.event(cell.key.event)?;
+        let removes = self.kernel.directory.profile(event.profile)?.terminal == Terminal::Removed;
+        (removes && !self.kernel.is_pending(cell)).then_some(Command::EraseRemoved { event: event.at })
     }
 
     fn take_in(&mut self, record: &Record) {
@@ -230,6 +268,10 @@ impl<W: LogWriter> Shard<W> {
                 Effect::Free(key, held) => self.scheduler.finished(key, held),
                 Effect::Sleep(cell) => self.file(&cell),
                 Effect::Hasten(cell) => self.hasten(&cell),
+                Effect::Forget(key) => {
+                    self.scheduler.forget(key);
+                }
+                Effect::ErasePayload(at) => self.to_erase.push(at),
                 Effect::Webhook(webhook) => make_known(&mut self.scheduler, &webhook),
                 Effect::ForgetWebhook(webhook) => {
                     self.scheduler.drop_webhook(webhook);
@@ -292,13 +334,13 @@ impl<W: LogWriter> Shard<W> {
                     webhook,
                 });
             }
-            self.scheduler.finished(pick.key, Millis(0));
+            self.scheduler.withdrawn(pick.key);
         }
     }
 
     /// An attempt was not made, since its webhook changed before the request was written: it waits for its turn again.
     pub fn withdrawn(&mut self, key: DeliveryKey) {
-        self.scheduler.finished(key, Millis(0));
+        self.scheduler.withdrawn(key);
         let Some(cell) = self.overlay.cell(key).copied() else {
             return;
         };
@@ -311,6 +353,22 @@ impl<W: LogWriter> Shard<W> {
     /// Until when nothing falls due.
     pub fn next_due(&self) -> Option<Time> {
         self.scheduler.next_due()
+    }
+
+    /// Makes zeros of the payloads whose erasure is durable as a fact; says which.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub fn erase(&mut self) -> Result<Vec<Position>, AppendError> {
+        if !self.to_erase.is_empty() {
+            // ERASE
+        }
+        Ok(std::mem::take(&mut self.to_erase))
+    }
+
+    /// After the replay: a crash may have come between the fact and the zeros.
+    pub fn erase_again(&mut self, payloads: Vec<Position>) {
+        self.to_erase.extend(payloads);
     }
 
     /// An empty block after the last one, so that a later look can tell damage from a torn end.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::RwLock;
 use postrider_core::command::Command;
+use postrider_core::fact::Record;
 use postrider_core::machine::Entropy;
 use postrider_core::profile::Profile;
 use postrider_core::{Time, limits};
@@ -85,6 +86,9 @@ pub enum StartError {
     /// The log can't be claimed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// There are sealing keys, but the log that they belong to is not there.
+    #[error("the folder has sealing keys but no log: put the folder log back, or take another data folder")]
+    LogMissing,
     /// The log can't be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -129,12 +133,14 @@ impl Engine {
     /// When anything that it needs is not to be had.
     pub fn start(options: EngineOptions) -> Result<Engine, StartError> {
         let node = SystemEntropy::new().next_u64();
+        let policy = AddressPolicy::from_words(&options.egress_allow)?;
+        let dispatch = Arc::new(Config::new(policy, options.https_only, &options.extra_roots)?);
         match &options.data {
             None => {
                 let mut id = [0; 16];
                 entropy::fill(&mut id);
                 let log = Memory::new(LogId(id)).claim(SHARD, node, clock::wall())?;
-                Engine::run(log, Keyring::in_memory(), &options)
+                Engine::run(log, Keyring::in_memory(), dispatch, &options)
             }
             Some(data) => {
                 let mut id = [0; 16];
@@ -149,23 +155,25 @@ impl Engine {
                     },
                 )?;
                 let keyring = Keyring::open(data)?;
-                Engine::run(log.claim(SHARD, node, clock::wall())?, keyring, &options)
+                Engine::run(log.claim(SHARD, node, clock::wall())?, keyring, dispatch, &options)
             }
         }
     }
 
-    fn run<W, R>(log: Claimed<W, R>, keyring: Keyring, options: &EngineOptions) -> Result<Engine, StartError>
+    fn run<W, R>(log: Claimed<W, R>, keyring: Keyring, dispatch: Arc<Config>, options: &EngineOptions) -> Result<Engine, StartError>
     where
         W: LogWriter + 'static,
         R: LogReader + 'static,
     {
-        let policy = AddressPolicy::from_words(&options.egress_allow)?;
-        let dispatch = Arc::new(Config::new(policy, options.https_only, &options.extra_roots)?);
         let keyring = Arc::new(keyring);
 
         let mut shard = Shard::new(log.writer, options.permits);
         let mut replayed = recovery::replay(&log.reader, &mut shard)?;
+        if replayed.facts == 0 && !keyring.ids().is_empty() {
+            return Err(StartError::LogMissing);
+        }
         recovery::destroy_orphans(&keyring, &replayed.directory)?;
+        shard.erase_again(recovery::not_yet_erased(&log.reader, shard.overlay()).map_err(ReplayError::Read)?);
         let clock: Arc<dyn Clock> = Arc::new(EngineClock::start(options.clock, log.time));
         for record in register_profiles(&mut shard, clock.now())? {
             replayed.directory.apply(&record);
@@ -265,19 +273,16 @@ impl Engine {
 /// The only shard there is.
 const SHARD: u32 = 0;
 
-/// Makes the built-in profiles usable, the ones that both seeds need; a fact for each that is new or has changed.
-fn register_profiles<W: LogWriter>(
-    shard: &mut Shard<W>,
-    now: Time,
-) -> Result<Vec<postrider_core::fact::Record>, TurnError> {
-    let mut profiles = Profile::built_in()
-        .into_iter()
-        .filter(|profile| profile.secret.is_some());
-    let next = || {
-        profiles.next().map(|p| Input {
-            command: Command::RegisterProfile(Arc::new(p)),
-            token: (),
-        })
-    };
+/// Makes the built-in profiles usable, the ones that both seeds need; a fact for each that is new or has changed, and no turn when none has.
+fn register_profiles<W: LogWriter>(shard: &mut Shard<W>, now: Time) -> Result<Vec<Record>, TurnError> {
+    let directory = &shard.kernel().directory;
+    let is_new = |profile: &Profile| directory.profile_named(&profile.name).is_none_or(|(_, kept)| kept.hash != profile.hash);
+    let built_in = Profile::built_in().into_iter().filter(|profile| profile.secret.is_some());
+    let changed: Vec<Profile> = built_in.filter(is_new).collect();
+    if changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut commands = changed.into_iter().map(|profile| Command::RegisterProfile(Arc::new(profile)));
+    let next = || commands.next().map(|command| Input { command, token: () });
     Ok(shard.turn(now, &mut SystemEntropy::new(), next)?.records)
 }

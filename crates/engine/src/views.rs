@@ -3,6 +3,7 @@
 //! The projector feeds it after each durable turn; queries in `query` read it under a shared lock that the writer never takes. Bodies and
 //! payloads are not here: a reader fetches them from the log by position. Until the store exists everything is in RAM.
 
+mod explain;
 mod page;
 mod query;
 
@@ -11,17 +12,21 @@ use std::sync::Arc;
 
 use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::Cell;
+use postrider_core::directory::Directory;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::event_cells;
 use postrider_core::{AttemptId, DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
+use explain::History;
+pub use explain::{Explanation, Verdict};
 pub use page::{Cursor, CursorError, Page, PageQuery, paginate, read_cursor};
-pub use query::{DeliveryFilter, EventFilter, LogFilter, status_of};
+pub use query::{DeliveryFilter, EventFilter, LogFilter};
 
 /// All workspaces' events, deliveries and attempts.
 #[derive(Default)]
 pub struct Views {
+    directory: Directory,
     workspaces: BTreeMap<WorkspaceId, WorkspaceView>,
 }
 
@@ -29,8 +34,11 @@ pub struct Views {
 struct WorkspaceView {
     events: BTreeMap<Position, Arc<Event>>,
     ids: BTreeMap<EventId, Position>,
+    /// Events whose payload is gone, and since when.
+    erased: BTreeMap<Position, Time>,
     deliveries: BTreeMap<DeliveryKey, DeliveryRow>,
     logs: BTreeMap<WebhookId, BTreeMap<AttemptId, LogEntry>>,
+    webhooks: BTreeMap<WebhookId, History>,
 }
 
 /// A delivery with its event and the attempts it has had.
@@ -89,10 +97,12 @@ impl Subject {
 impl Views {
     /// Takes in a fact.
     pub fn apply(&mut self, record: &Record) {
+        self.directory.apply(record);
         match &record.fact {
             Fact::EventAccepted(event) => self.accept(event),
             Fact::AttemptFinished { cell, attempt, .. } => {
-                let workspace = self.workspaces.entry(cell.workspace).or_default();
+                // An attempt can outlive its workspace.
+                let Some(workspace) = self.workspaces.get_mut(&cell.workspace) else { return };
                 let Some(row) = workspace.deliveries.get_mut(&cell.key) else { return };
                 row.cell = *cell;
                 row.attempts.push(attempt.id);
@@ -106,9 +116,12 @@ impl Views {
                 workspace.log(entry);
             }
             Fact::RetryRequested { cell, .. } => {
-                let workspace = self.workspaces.entry(cell.workspace).or_default();
-                if let Some(row) = workspace.deliveries.get_mut(&cell.key) {
-                    row.cell = *cell;
+                self.put_cell(cell);
+            }
+            Fact::EventErased { workspace, event, cancelled } => {
+                cancelled.iter().for_each(|cell| self.put_cell(cell));
+                if let Some(view) = self.workspaces.get_mut(workspace) {
+                    view.erased.insert(*event, record.time);
                 }
             }
             Fact::TestFinished { workspace, webhook, event_id, event_type, attempt } => {
@@ -120,6 +133,17 @@ impl Views {
                     next_attempt_at: None,
                 });
             }
+            Fact::WebhookCreated(webhook) | Fact::WebhookChanged(webhook) => {
+                let view = self.workspaces.entry(webhook.workspace).or_default();
+                view.webhooks.entry(webhook.id).or_default().note(webhook);
+            }
+            Fact::WebhookDeleted { workspace, id } => {
+                // The attempts of a deleted webhook stay visible in its deliveries.
+                let view = self.workspaces.get_mut(workspace);
+                if let Some(history) = view.and_then(|view| view.webhooks.get_mut(id)) {
+                    history.end(record.position);
+                }
+            }
             Fact::WorkspaceDeleted { id } => {
                 self.workspaces.remove(id);
             }
@@ -127,11 +151,17 @@ impl Views {
             | Fact::WorkspaceCreated { .. }
             | Fact::WorkspaceRenamed { .. }
             | Fact::KeyCreated(_)
-            | Fact::KeyRevoked { .. }
-            | Fact::WebhookCreated(_)
-            | Fact::WebhookChanged(_)
-            // The attempts of a deleted webhook stay visible in its deliveries.
-            | Fact::WebhookDeleted { .. } => {}
+            | Fact::KeyRevoked { .. } => {}
+        }
+    }
+
+    fn put_cell(&mut self, cell: &Cell) {
+        let rows = self
+            .workspaces
+            .get_mut(&cell.workspace)
+            .map(|view| &mut view.deliveries);
+        if let Some(row) = rows.and_then(|rows| rows.get_mut(&cell.key)) {
+            row.cell = *cell;
         }
     }
 

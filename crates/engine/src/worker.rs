@@ -167,7 +167,12 @@ async fn work(bench: Arc<Bench>, mut works: mpsc::Receiver<Work>, mut cut: watch
                 Some(work) => { running.spawn_local(Rc::clone(&worker).run(work)); }
                 None => is_open = false,
             },
-            Some(_) = running.join_next(), if !running.is_empty() => {}
+            Some(ended) = running.join_next(), if !running.is_empty() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    // Its permit is lost, and whatever it broke is unknown.
+                    worker.bench.shared.poison.set("an attempt has panicked");
+                }
+            }
             _ = tidy.tick() => worker.dispatcher.close_idle(),
             _ = cut.changed() => return,
         }

@@ -23,6 +23,7 @@ use crate::inbox::{Answer, Declined, Message, Outbox};
 use crate::keyring::Keyring;
 use crate::metering::{self, Levels};
 use crate::payloads::RecentPayloads;
+use crate::poison::PoisonOnPanic;
 use crate::projector::Projected;
 use crate::shard::{Input, Shard, TurnError, Turned};
 use crate::shared::Shared;
@@ -95,6 +96,7 @@ struct Waiting {
 impl<W: LogWriter> Writer<W> {
     /// Runs until told to stop, or until the log fails, which poisons the engine.
     pub fn run(mut self) {
+        let _poisons = PoisonOnPanic(Arc::clone(&self.shared));
         if let Err(error) = self.serve() {
             tracing::error!(%error, "the engine stops");
             self.shared.poison.set(error.to_string());
@@ -119,6 +121,9 @@ impl<W: LogWriter> Writer<W> {
                     Ok(turned) => {
                         metering::count(&turned.records, began.elapsed().as_secs_f64());
                         self.release(turned, &mut recent);
+                        for erased in self.shard.erase()? {
+                            recent.forget(erased);
+                        }
                     }
                     Err(TurnError::Full) => self.refuse(&mut waiting),
                     Err(error) => return Err(error),
@@ -142,6 +147,9 @@ impl<W: LogWriter> Writer<W> {
 
     /// Takes what has come. When there is nothing, sleeps until there is, or until something may be due.
     fn collect(&mut self, waiting: &mut Waiting, may_sleep: bool) {
+        if let Ok(deadline) = self.stop.try_recv() {
+            self.stop_by = Some(deadline);
+        }
         if may_sleep && waiting.is_empty() && self.outbox.messages.is_empty() && self.reports.is_empty() {
             self.sleep(waiting);
         }

@@ -104,9 +104,9 @@ async fn a_failing_receiver_gets_one_attempt_and_its_retries_with_the_same_body_
         .unwrap()
         .unwrap();
     assert_eq!(detail.attempts.len(), 4);
-    let (headers, body) = detail.attempts[3].request.clone().unwrap();
-    assert_eq!(body, bodies[0]);
-    assert!(headers.contains(&("x-webhook-secret".into(), "***".into())));
+    let sent = detail.attempts[3].request.clone().unwrap();
+    assert_eq!(sent.body.unwrap(), bodies[0]);
+    assert!(sent.headers.contains(&("x-webhook-secret".into(), "***".into())));
     assert!(
         tokio::time::timeout(Duration::from_millis(300), requests.recv())
             .await

@@ -161,7 +161,8 @@ impl Ready {
     }
 
     /// An attempt has ended: its permits return, and its webhook is charged what it took instead of what was expected.
-    pub(crate) fn finished(&mut self, at: u32, place: Place, slot_time: Millis) {
+    /// `slot_time` is `None` where the attempt was not made: nothing is learned from it, and nothing charged.
+    pub(crate) fn finished(&mut self, at: u32, place: Place, slot_time: Option<Millis>) {
         let Place::InFlight { lane, charge, host } = place else {
             panic!("a permit is given back only by what holds it: {place:?}");
         };
@@ -169,12 +170,14 @@ impl Ready {
         webhook.slots.give_back();
         let was_slow = webhook.slot_time.is_slow();
         self.permits.give_back(lane == Lane::Retry, was_slow);
-        webhook.slot_time.observe(slot_time);
-        webhook.slots.set_max(self.per_webhook);
+        if let Some(slot_time) = slot_time {
+            webhook.slot_time.observe(slot_time);
+            webhook.slots.set_max(self.per_webhook);
+        }
         if webhook.slot_time.is_slow() != was_slow {
             self.permits.reclass(webhook.slots.held(), !was_slow);
         }
-        let corrected = (webhook.round + u64::from(cost(slot_time))).saturating_sub(u64::from(charge));
+        let corrected = (webhook.round + slot_time.map_or(0, |time| u64::from(cost(time)))).saturating_sub(u64::from(charge));
         webhook.round = corrected.min(self.round + DEBT_ROUNDS_MAX);
         self.settle(at);
         self.hosts.give_back(host);

@@ -220,6 +220,18 @@ impl Scheduler {
     /// # Panics
     /// When the delivery is not in flight.
     pub fn finished(&mut self, key: DeliveryKey, slot_time: Millis) {
+        self.give_back(key, Some(slot_time));
+    }
+
+    /// Ends an attempt that was not made after all: as [`Scheduler::finished`], but free of charge.
+    ///
+    /// # Panics
+    /// When the delivery is not in flight.
+    pub fn withdrawn(&mut self, key: DeliveryKey) {
+        self.give_back(key, None);
+    }
+
+    fn give_back(&mut self, key: DeliveryKey, slot_time: Option<Millis>) {
         let delivery = self
             .residents
             .find(key)

@@ -1,21 +1,21 @@
-//! `GET /v1/events`: what was published.
+//! `GET` and `DELETE` of `/v1/events`: what was published, and how it is erased.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use postrider_core::EventId;
-use postrider_engine::{EventFilter, PageQuery};
+use postrider_core::{EventId, WebhookId};
+use postrider_engine::{Cursor, EventFilter, PageQuery, paginate};
 
 use super::catalogue::known_type;
 use super::logs::event_id;
-use crate::auth::{Caller, Read};
+use crate::auth::{All, Caller, Read};
 use crate::envelope::{self, List, One};
 use crate::error::ApiError;
 use crate::extract::Id;
 use crate::openapi::Errors;
 use crate::query::{NoQuery, Query, Reader, list_parameters};
 use crate::state::Api;
-use crate::wire::event::{EventView, EventWithDeliveries};
+use crate::wire::event::{EventView, EventWithDeliveries, ExplanationView};
 
 list_parameters! {
     /// Which events.
@@ -76,4 +76,49 @@ pub async fn get(
         "The event.",
         EventWithDeliveries::from(&event),
     ))
+}
+
+list_parameters! {
+    /// Which webhooks.
+    ExplainParameters {
+        /// Only this one.
+        webhook_id "webhookId"
+    }
+}
+
+/// Explains an event: for each webhook what became of it, or why it was not chosen, as decided at the time.
+#[utoipa::path(get, operation_id = "explainEvent", path = "/v1/events/{id}/explain", tag = "events",
+    params(("id" = String, Path), ExplainParameters),
+    responses((status = 200, description = "One entry a webhook.", body = List<ExplanationView>), Errors))]
+pub async fn explain(
+    State(api): State<Api>,
+    caller: Caller<Read>,
+    Id(id): Id<EventId>,
+    Query(parameters): Query<ExplainParameters>,
+) -> Result<Response, ApiError> {
+    let mut reader = Reader::default();
+    let must = "must be the id of a webhook";
+    let webhook = reader.value("webhookId", &parameters.webhook_id, must, |text| text.parse::<WebhookId>().ok());
+    let query = reader.page(parameters.page_text());
+    let (webhook, query) = reader.finish((webhook, query))?;
+    let found = api.handle().explain(caller.workspace, id, webhook).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("event or webhook"))?;
+    let newest_first = |cursor: Option<Cursor>| {
+        let places = found.iter().rev().map(|explanation| ((explanation.webhook.0, 0), explanation));
+        places.filter(move |(place, _)| cursor.is_none_or(|cursor| *place < cursor))
+    };
+    Ok(envelope::list(paginate(query, newest_first, |_| true).map(ExplanationView::from), &query))
+}
+
+/// Erases an event's data and cancels what is pending of it. Its attempts stay visible.
+#[utoipa::path(delete, operation_id = "eraseEvent", path = "/v1/events/{id}", tag = "events", params(("id" = String, Path)),
+    responses((status = 204, description = "Erased."), Errors))]
+pub async fn erase(
+    State(api): State<Api>,
+    caller: Caller<All>,
+    Id(id): Id<EventId>,
+    _: NoQuery,
+) -> Result<Response, ApiError> {
+    api.handle().erase_event(caller.workspace, id).await?;
+    Ok(envelope::nothing())
 }

@@ -1,7 +1,7 @@
 //! Events as they are read back.
 
 use postrider_core::event::Event;
-use postrider_engine::EventDetail;
+use postrider_engine::{EventDetail, Explanation};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -63,9 +63,34 @@ impl From<&EventDetail> for EventWithDeliveries {
     fn from(detail: &EventDetail) -> EventWithDeliveries {
         EventWithDeliveries {
             event: (&*detail.event).into(),
-            data: super::raw(&detail.data),
-            erased_at: None,
+            data: detail.data.as_deref().and_then(super::raw),
+            erased_at: detail.erased_at.map(|at| at.to_string()),
             deliveries: detail.deliveries.iter().map(DeliveryView::from).collect(),
+        }
+    }
+}
+
+/// What became of an event for one webhook.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplanationView {
+    #[schema(example = 1)]
+    webhook_id: u64,
+    /// `succeeded`, `pending`, `exhausted`, `removed` or `cancelled` where it was chosen; else `webhook_off`, `type_not_subscribed`,
+    /// `campaign_not_listed`, `created_later` or `deleted`.
+    #[schema(value_type = String, example = "campaign_not_listed")]
+    code: &'static str,
+    /// Null where it was not chosen.
+    #[schema(example = "dlv_00000000000200000")]
+    delivery_id: Option<String>,
+}
+
+impl From<&Explanation> for ExplanationView {
+    fn from(explanation: &Explanation) -> ExplanationView {
+        ExplanationView {
+            webhook_id: explanation.webhook.0,
+            code: explanation.verdict.as_str(),
+            delivery_id: explanation.delivery.map(|key| key.to_string()),
         }
     }
 }

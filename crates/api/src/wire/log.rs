@@ -88,7 +88,7 @@ impl From<&AttemptDetail> for AttemptView {
         let request = detail.request.as_ref();
         AttemptView {
             entry: detail.into(),
-            request: request.map(|(headers, body)| Message::new(headers, body)),
+            request: request.map(|sent| Message::new(&sent.headers, sent.body.as_deref())),
         }
     }
 }
@@ -118,14 +118,14 @@ impl From<&TestReport> for TestView {
     fn from(report: &TestReport) -> TestView {
         let exchange = &report.exchange;
         let failure = exchange.failure.as_ref();
-        let response = || Message::new(&report.response_headers, &report.response_body);
+        let response = || Message::new(&report.response_headers, Some(&report.response_body));
         TestView {
             success: failure.is_none(),
             status_code: exchange.status_code,
             duration_ms: exchange.duration.0,
             error_kind: failure.map(|failure| failure.kind.as_str()),
             error_message: failure.map(|failure| failure.message.to_string()),
-            request: Message::new(&report.request_headers, &report.request_body),
+            request: Message::new(&report.request_headers, Some(&report.request_body)),
             response: exchange.status_code.map(|_| response()),
         }
     }

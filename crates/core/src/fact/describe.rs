@@ -34,6 +34,9 @@ impl Fact {
                 ("AttemptFinished", format!("{key} attempt {number} to webhook {}: {status} {outcome}", cell.webhook))
             }
             Fact::RetryRequested { cell, .. } => ("RetryRequested", format!("{} to webhook {}", cell.key, cell.webhook)),
+            Fact::EventErased { event, cancelled, .. } => {
+                ("EventErased", format!("the event at {event}, {} deliveries cancelled", cancelled.len()))
+            }
             Fact::TestFinished { webhook, event_type, attempt, .. } => {
                 ("TestFinished", format!("{event_type} to webhook {webhook}: {}", attempt.outcome.as_str()))
             }

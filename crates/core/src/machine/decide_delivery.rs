@@ -95,6 +95,9 @@ pub(super) fn retry(
     if matches!(old.status, Status::Removed | Status::Cancelled) {
         return Err(Rejection::Ended(old.status));
     }
+    if prior.is_erased {
+        return Err(Rejection::Erased);
+    }
     if prior.in_flight {
         return Err(Rejection::InFlight);
     }

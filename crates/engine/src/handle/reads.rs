@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use postrider_core::delivery::Status;
-use postrider_core::directory::Directory;
 use postrider_core::event::Event;
-use postrider_core::{DeliveryKey, EventId, Position, WebhookId, WorkspaceId};
+use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
 use super::{Handle, READ_PATIENCE, Refused};
 use crate::outgoing::{self, Secrets};
 use crate::views::{
-    DeliveryFilter, DeliveryRow, EventFilter, LogEntry, LogFilter, Page, PageQuery, Subject, Views, status_of,
-};
+    Explanation,DeliveryFilter, DeliveryRow, EventFilter, LogEntry, LogFilter, Page, PageQuery, Subject, Views};
 use crate::worker::headers_text;
 
 /// An entry of a log with the kept part of the response's body, and, where asked for, what was sent.
@@ -22,8 +20,17 @@ pub struct AttemptDetail {
     pub entry: LogEntry,
     /// The first bytes of the response's body.
     pub response_body: Bytes,
-    /// Headers (masked) and body of the request.
-    pub request: Option<(Vec<(String, String)>, Bytes)>,
+    /// What was sent.
+    pub request: Option<SentRequest>,
+}
+
+/// A request as it was sent.
+#[derive(Clone, Debug)]
+pub struct SentRequest {
+    /// With secrets masked.
+    pub headers: Vec<(String, String)>,
+    /// `None` once the event's payload was erased.
+    pub body: Option<Bytes>,
 }
 
 /// A delivery with its attempts.
@@ -42,8 +49,10 @@ pub struct DeliveryDetail {
 pub struct EventDetail {
     /// The event.
     pub event: Arc<Event>,
-    /// Its data, byte for byte.
-    pub data: Bytes,
+    /// Its data, byte for byte; `None` once erased.
+    pub data: Option<Bytes>,
+    /// When its payload was erased.
+    pub erased_at: Option<Time>,
     /// One a chosen webhook.
     pub deliveries: Vec<DeliveryDetail>,
 }
@@ -61,7 +70,7 @@ impl Handle {
         query: PageQuery,
     ) -> Result<Page<AttemptDetail>, Refused> {
         let page = self
-            .read(move |views, _| views.logs(workspace, webhook, &filter, query).map(LogEntry::clone))
+            .read(move |views| views.logs(workspace, webhook, &filter, query).map(LogEntry::clone))
             .await?;
         self.blocking(move |handle| page.map(|entry| handle.detail(entry, false)))
             .await
@@ -77,10 +86,10 @@ impl Handle {
         filter: DeliveryFilter,
         query: PageQuery,
     ) -> Result<Page<DeliveryDetail>, Refused> {
-        self.read(move |views, directory| {
+        self.read(move |views| {
             views
-                .deliveries(workspace, directory, &filter, query)
-                .map(|row| bare(row, directory))
+                .deliveries(workspace, &filter, query)
+                .map(|row| bare(row, views))
         })
         .await
     }
@@ -90,9 +99,9 @@ impl Handle {
     /// # Errors
     /// When the views are too far behind.
     pub async fn delivery(&self, workspace: WorkspaceId, key: DeliveryKey) -> Result<Option<DeliveryDetail>, Refused> {
-        let found = self.read(move |views, directory| {
+        let found = self.read(move |views| {
             let row = views.delivery(workspace, key)?;
-            Some((bare(row, directory), views.attempts(row).cloned().collect::<Vec<_>>()))
+            Some((bare(row, views), views.attempts(row).cloned().collect::<Vec<_>>()))
         });
         let Some((mut delivery, entries)) = found.await? else {
             return Ok(None);
@@ -113,7 +122,7 @@ impl Handle {
         filter: EventFilter,
         query: PageQuery,
     ) -> Result<Page<Arc<Event>>, Refused> {
-        self.read(move |views, _| views.events(workspace, &filter, query).map(Arc::clone))
+        self.read(move |views| views.events(workspace, &filter, query).map(Arc::clone))
             .await
     }
 
@@ -122,25 +131,37 @@ impl Handle {
     /// # Errors
     /// When the views are too far behind, or the payload can't be read.
     pub async fn event(&self, workspace: WorkspaceId, id: EventId) -> Result<Option<EventDetail>, Refused> {
-        let found = self.read(move |views, directory| {
+        let found = self.read(move |views| {
             let (event, rows) = views.event(workspace, &id)?;
-            let deliveries = rows.into_iter().map(|row| bare(row, directory)).collect();
-            Some((Arc::clone(event), deliveries))
+            let deliveries = rows.into_iter().map(|row| bare(row, views)).collect();
+            Some((Arc::clone(event), deliveries, views.erased_at(event)))
         });
-        let Some((event, deliveries)) = found.await? else {
+        let Some((event, deliveries, erased_at)) = found.await? else {
             return Ok(None);
         };
         let at = event.at;
-        let data = self.blocking(move |handle| handle.payload(at)).await?;
-        Ok(Some(EventDetail {
-            event,
-            data,
-            deliveries,
-        }))
+        let data = match erased_at {
+            Some(_) => None,
+            None => Some(self.blocking(move |handle| handle.payload(at)).await?),
+        };
+        Ok(Some(EventDetail { event, data, erased_at, deliveries }))
+    }
+
+    /// What became of an event for each webhook, or for the one that is named; `None` when there is no such event or webhook.
+    ///
+    /// # Errors
+    /// When the views are too far behind.
+    pub async fn explain(
+        &self,
+        workspace: WorkspaceId,
+        id: EventId,
+        webhook: Option<WebhookId>,
+    ) -> Result<Option<Vec<Explanation>>, Refused> {
+        self.read(move |views| views.explain(workspace, &id, webhook)).await
     }
 
     /// Waits until the views have taken in all that was durable when this was called, then reads.
-    async fn read<T>(&self, look: impl FnOnce(&Views, &Directory) -> T) -> Result<T, Refused> {
+    async fn read<T>(&self, look: impl FnOnce(&Views) -> T) -> Result<T, Refused> {
         let shared = &self.0.shared;
         let end = shared.durable_end();
         let mut projected = shared.projected.subscribe();
@@ -148,9 +169,7 @@ impl Handle {
         if !matches!(reached, Ok(Ok(_))) {
             return Err(Refused::Overloaded);
         }
-        let directory = shared.directory.read();
-        let views = shared.views.read();
-        Ok(look(&views, &directory))
+        Ok(look(&shared.views.read()))
     }
 
     /// Reading the log is file I/O: not on the caller's runtime.
@@ -188,29 +207,26 @@ impl Handle {
     }
 
     /// The request of an attempt, made again from the webhook's version that it was sent with.
-    fn request_of(&self, entry: &LogEntry) -> Option<(Vec<(String, String)>, Bytes)> {
-        let Subject::Delivery(key, event) = &entry.subject else {
-            return None;
-        };
+    fn request_of(&self, entry: &LogEntry) -> Option<SentRequest> {
+        let Subject::Delivery(key, event) = &entry.subject else { return None };
         let shared = &self.0.shared;
         let webhook = shared.webhook_at(entry.webhook, entry.attempt.webhook_version)?;
-        let data = self.payload(event.at);
+        let is_erased = shared.views.read().erased_at(event).is_some();
+        let data = (!is_erased).then(|| self.payload(event.at));
         let directory = shared.directory.read();
         let profile = directory.profile(event.profile)?;
-        let revision = event.chosen.get(key.ordinal as usize)?.revision;
         let mut headers = outgoing::webhook_headers(&webhook, profile, Secrets::Masked).ok()?;
         outgoing::attempt_headers(&mut headers, &event.id, Some(*key), entry.attempt.number);
-        Some((
-            headers_text(&headers),
-            outgoing::body(&directory, event, &webhook, revision, &data)?,
-        ))
+        let revision = event.chosen.get(key.ordinal as usize)?.revision;
+        let body = data.and_then(|data| outgoing::body(&directory, event, &webhook, revision, &data));
+        Some(SentRequest { headers: headers_text(&headers), body })
     }
 }
 
-fn bare(row: &DeliveryRow, directory: &Directory) -> DeliveryDetail {
+fn bare(row: &DeliveryRow, views: &Views) -> DeliveryDetail {
     DeliveryDetail {
         row: row.clone(),
-        status: status_of(&row.cell, directory),
+        status: views.status_of(&row.cell),
         attempts: Vec::new(),
     }
 }

@@ -189,7 +189,7 @@ impl Handle {
     /// The draft with its secrets sealed. It has no faults.
     fn seal(&self, workspace: WorkspaceId, draft: WebhookDraft) -> Result<Change, Refused> {
         let key = self.workspace(workspace).ok_or(Rejection::NoWorkspace)?.sealing_key;
-        let seal = |secret: &str| self.0.keyring.seal(key, secret).ok_or(Refused::Closed);
+        let seal = |secret: &str| self.0.keyring.seal(key, secret).ok_or(Refused::KeyMissing);
         let secret = sealed(draft.secret, seal)?;
         let headers = match draft.headers {
             Field::Absent => None,

@@ -150,7 +150,10 @@ fn random_key(prefix: &str) -> SecretString {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut random = [0; 32];
     entropy::fill(&mut random);
-    let digits: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
+    let digits: String = random
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+        .collect();
     format!("{prefix}_{digits}").into()
 }
 

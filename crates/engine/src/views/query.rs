@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use postrider_core::attempt::Outcome;
 use postrider_core::delivery::{Cell, Status};
-use postrider_core::directory::Directory;
 use postrider_core::event::Event;
 use postrider_core::{AttemptId, DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
@@ -87,15 +86,20 @@ impl EventFilter {
     }
 }
 
-/// A delivery's status as clients see it: pending deliveries of a webhook that is gone are cancelled without a fact of their own.
-pub fn status_of(cell: &Cell, directory: &Directory) -> Status {
-    match cell.status {
-        Status::Pending if directory.webhook(cell.webhook).is_none() => Status::Cancelled,
-        status => status,
-    }
-}
-
 impl Views {
+    /// A delivery's status as clients see it: pending deliveries of a webhook that is gone are cancelled without a fact of their own.
+    pub fn status_of(&self, cell: &Cell) -> Status {
+        match cell.status {
+            Status::Pending if self.directory.webhook(cell.webhook).is_none() => Status::Cancelled,
+            status => status,
+        }
+    }
+
+    /// Since when an event's payload is gone.
+    pub fn erased_at(&self, event: &Event) -> Option<Time> {
+        self.workspaces.get(&event.workspace)?.erased.get(&event.at).copied()
+    }
+
     /// A page of a webhook's log.
     pub fn logs(
         &self,
@@ -114,13 +118,7 @@ impl Views {
     }
 
     /// A page of deliveries, those of the newest event first.
-    pub fn deliveries(
-        &self,
-        workspace: WorkspaceId,
-        directory: &Directory,
-        filter: &DeliveryFilter,
-        query: PageQuery,
-    ) -> Page<&DeliveryRow> {
+    pub fn deliveries(&self, workspace: WorkspaceId, filter: &DeliveryFilter, query: PageQuery) -> Page<&DeliveryRow> {
         let rows = self.workspaces.get(&workspace).map(|w| &w.deliveries);
         let after = |cursor: Option<Cursor>| {
             let end = cursor.map_or(Bound::Unbounded, |(event, ordinal)| {
@@ -138,9 +136,7 @@ impl Views {
         paginate(query, after, |row| {
             filter.webhook.is_none_or(|webhook| webhook == row.cell.webhook)
                 && filter.event_type.as_deref().is_none_or(|t| t == &*row.event.event_type)
-                && filter
-                    .status
-                    .is_none_or(|status| status == status_of(&row.cell, directory))
+                && filter.status.is_none_or(|status| status == self.status_of(&row.cell))
         })
     }
 
@@ -186,7 +182,7 @@ impl Views {
 }
 
 impl WorkspaceView {
-    fn event(&self, id: &EventId) -> Option<&Arc<Event>> {
+    pub(super) fn event(&self, id: &EventId) -> Option<&Arc<Event>> {
         let at = self.ids.get(id).copied().or(id.position())?;
         self.events.get(&at).filter(|event| event.id == *id)
     }

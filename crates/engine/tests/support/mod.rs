@@ -18,7 +18,10 @@ pub async fn receiver(statuses: &'static [u16]) -> (String, mpsc::UnboundedRecei
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut statuses = statuses.iter().copied().chain(std::iter::repeat(statuses[statuses.len() - 1]));
+        let mut statuses = statuses
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(statuses[statuses.len() - 1]));
         while let Ok((mut socket, _)) = listener.accept().await {
             let status = statuses.next().unwrap();
             let request = read_request(&mut socket).await;
@@ -97,4 +100,3 @@ pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>
         .await
         .expect("it should have happened by now")
 }
-

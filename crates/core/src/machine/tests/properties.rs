@@ -155,9 +155,9 @@ proptest! {
                     }
                     // One that had ended comes back; one that waits is there already.
                     Effect::Hasten(cell) => { resident.insert((cell.webhook, cell.key)); }
-                    Effect::Free(key, _) => resident.retain(|(_, resident)| *resident != key),
+                    Effect::Free(key, _) | Effect::Forget(key) => resident.retain(|(_, resident)| *resident != key),
                     Effect::ForgetWebhook(id) => resident.retain(|(webhook, _)| *webhook != id),
-                    Effect::Webhook(_) | Effect::DestroyKey(_) => {}
+                    Effect::Webhook(_) | Effect::DestroyKey(_) | Effect::ErasePayload(_) => {}
                 }
             }
             let counts = counted(&story);

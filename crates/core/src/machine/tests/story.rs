@@ -145,7 +145,7 @@ impl Story {
         let (now, entropy) = (self.now, &mut self.draws);
         let decision = decide(
             &self.kernel,
-            Prior { cell, in_flight, event },
+            Prior { cell, in_flight, event, ..Prior::default() },
             &command,
             &mut Moment { now, at, entropy },
         )?;

@@ -1,0 +1,104 @@
+//! Why a webhook got an event, or did not: the filter evaluated again on what the webhook was when the event was accepted.
+
+use std::sync::Arc;
+
+use postrider_core::delivery::Status;
+use postrider_core::event::Event;
+use postrider_core::webhook::{Unwanted, Webhook};
+use postrider_core::{DeliveryKey, EventId, Position, WebhookId, WorkspaceId};
+
+use super::{Views, WorkspaceView};
+
+/// What became of an event for one webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Which webhook.
+    pub webhook: WebhookId,
+    /// The answer.
+    pub verdict: Verdict,
+    /// The delivery, where the webhook was chosen.
+    pub delivery: Option<DeliveryKey>,
+}
+
+/// Why, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was chosen; so its delivery stands.
+    Chosen(Status),
+    /// It was not chosen, for this reason.
+    Unwanted(Unwanted),
+    /// It did not exist yet.
+    CreatedLater,
+    /// It existed no more.
+    Deleted,
+}
+
+impl Verdict {
+    /// The code in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Chosen(status) => status.as_str(),
+            Verdict::Unwanted(Unwanted::Off) => "webhook_off",
+            Verdict::Unwanted(Unwanted::Type) => "type_not_subscribed",
+            Verdict::Unwanted(Unwanted::Campaign) => "campaign_not_listed",
+            Verdict::CreatedLater => "created_later",
+            Verdict::Deleted => "deleted",
+        }
+    }
+}
+
+/// All that a webhook ever was.
+#[derive(Default)]
+pub(super) struct History {
+    /// Oldest first.
+    versions: Vec<Arc<Webhook>>,
+    deleted: Option<Position>,
+}
+
+impl History {
+    pub(super) fn note(&mut self, webhook: &Arc<Webhook>) {
+        self.versions.push(Arc::clone(webhook));
+    }
+
+    pub(super) fn end(&mut self, at: Position) {
+        self.deleted = Some(at);
+    }
+
+    fn verdict(&self, event: &Event) -> Verdict {
+        if self.deleted.is_some_and(|at| at < event.at) {
+            return Verdict::Deleted;
+        }
+        let known = self.versions.partition_point(|version| version.version < event.at);
+        let Some(then) = known.checked_sub(1).and_then(|newest| self.versions.get(newest)) else {
+            return Verdict::CreatedLater;
+        };
+        match then.settings.wants(&event.event_type, event.campaign.as_deref()) {
+            Err(reason) => Verdict::Unwanted(reason),
+            // A webhook that wanted the event was chosen; `explain` has found its delivery before it came here.
+            Ok(()) => Verdict::CreatedLater,
+        }
+    }
+}
+
+impl Views {
+    /// What became of an event for each webhook that there is or was when it came, or for the one that is named; `None` when there is no such
+    /// event, or no such webhook ever was.
+    pub fn explain(&self, workspace: WorkspaceId, id: &EventId, named: Option<WebhookId>) -> Option<Vec<Explanation>> {
+        let view = self.workspaces.get(&workspace)?;
+        let event = view.event(id)?;
+        if let Some(webhook) = named {
+            return Some(vec![self.explain_one(view, event, webhook)?]);
+        }
+        let concerned = view.webhooks.iter().filter(|(_, history)| history.deleted.is_none_or(|at| at > event.at));
+        concerned.map(|(webhook, _)| self.explain_one(view, event, *webhook)).collect()
+    }
+
+    fn explain_one(&self, view: &WorkspaceView, event: &Event, webhook: WebhookId) -> Option<Explanation> {
+        let history = view.webhooks.get(&webhook)?;
+        let ordinal = event.chosen.iter().position(|chosen| chosen.webhook == webhook);
+        let delivery = ordinal.map(|ordinal| DeliveryKey { event: event.at, ordinal: ordinal as u32 });
+        let row = delivery.and_then(|key| view.deliveries.get(&key));
+        let verdict = row.map_or_else(|| history.verdict(event), |row| Verdict::Chosen(self.status_of(&row.cell)));
+        Some(Explanation { webhook, verdict, delivery })
+    }
+}
