@@ -7,6 +7,7 @@ use crate::Fault;
 use crate::layout::{ChainHash, ENTRY, HEADER, Header, Kind, NO_PAYLOAD, Owner, u32_at};
 use bytes::Bytes;
 use postrider_core::{Position, Time};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One group commit, owner entry or seal. Cheap to clone.
@@ -123,20 +124,32 @@ impl Block {
     /// The payload of the fact at `index`, if it has one; shares the block's buffer.
     ///
     /// # Errors
-    /// [`Fault::Payload`] when it does not match its crc, [`Fault::NotRead`] when this block was read without payloads.
+    /// When it does not match its crc: [`Fault::Erased`] if it is all zeros, else [`Fault::Payload`]. When this block was read without
+    /// payloads: [`Fault::NotRead`]. A block that is read while one of its payloads is erased may hold half of it, which is a `Payload`;
+    /// [`LogReader::payload`](crate::LogReader::payload) never takes that for damage.
     pub fn payload(&self, index: u32) -> Result<Option<Bytes>, Fault> {
         let Some(entry) = self.entries.get(index as usize).filter(|e| e.payload_len != NO_PAYLOAD) else {
             return Ok(None);
         };
-        let range = entry.payload as usize..(entry.payload + entry.payload_len) as usize;
+        let range = entry.payload_range();
         if range.end > self.bytes.len() {
             return Err(Fault::NotRead(index));
         }
         let payload = self.bytes.slice(range);
-        if crc32c::crc32c(&payload) == entry.payload_crc {
-            Ok(Some(payload))
-        } else {
-            Err(Fault::Payload(index))
+        check_payload(index, &payload, entry.payload_crc).map(|()| Some(payload))
+    }
+
+    /// The same block with zeros in the place of the payloads of the facts at `indexes`; the buffer is copied.
+    pub(crate) fn erased(&self, indexes: impl Iterator<Item = u32>) -> Block {
+        let mut bytes = self.bytes.to_vec();
+        for entry in indexes.filter_map(|index| self.entries.get(index as usize)) {
+            if entry.payload_len != NO_PAYLOAD {
+                bytes[entry.payload_range()].fill(0);
+            }
+        }
+        Block {
+            bytes: bytes.into(),
+            ..self.clone()
         }
     }
 
@@ -160,6 +173,22 @@ impl Block {
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
+    }
+}
+
+impl Entry {
+    /// Within the block's bytes, of an entry that has a payload.
+    fn payload_range(&self) -> Range<usize> {
+        self.payload as usize..(self.payload + self.payload_len) as usize
+    }
+}
+
+/// Whether `payload` is that of the fact at `index`, whose row of the table says `crc`. Zeros that match it are a payload of zeros.
+pub(crate) fn check_payload(index: u32, payload: &[u8], crc: u32) -> Result<(), Fault> {
+    match crc32c::crc32c(payload) {
+        found if found == crc => Ok(()),
+        _ if payload.iter().all(|&byte| byte == 0) => Err(Fault::Erased(index)),
+        _ => Err(Fault::Payload(index)),
     }
 }
 

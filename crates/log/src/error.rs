@@ -47,6 +47,9 @@ pub enum Fault {
     /// One payload's crc.
     #[error("the payload of fact {0} does not match its crc")]
     Payload(u32),
+    /// Zeros whose crc is not that of the payload. The log does not know whether it was erased: a fact of the caller's says so.
+    #[error("the payload of fact {0} is all zeros and does not match its crc")]
+    Erased(u32),
     /// No fault of the log's: payloads were left out when the block was read.
     #[error("the block was read without the payload of fact {0}")]
     NotRead(u32),
@@ -141,13 +144,54 @@ impl From<ReserveError> for AppendError {
     }
 }
 
+/// Why payloads were not erased. Asking again is always right.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EraseError {
+    /// Someone else writes; nothing was erased.
+    #[error("the log has another writer, whose next block is {tail}")]
+    Fenced {
+        /// The next block.
+        tail: u64,
+    },
+    /// A block that holds one of them cannot be relied on to say where; nothing was erased.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// A read, write or sync failed, now or before. Some may be erased and others not; the writer is poisoned.
+    #[error("the log cannot be written: {0}")]
+    Unavailable(#[source] Arc<io::Error>),
+}
+
+impl From<AppendError> for EraseError {
+    /// Of the seal before the erasure, which always has space.
+    fn from(error: AppendError) -> EraseError {
+        match error {
+            AppendError::Fenced { tail, .. } => EraseError::Fenced { tail },
+            AppendError::Unavailable(why) => EraseError::Unavailable(why),
+            AppendError::Full | AppendError::TooLarge(_) => EraseError::Unavailable(Arc::new(io::Error::other(error))),
+        }
+    }
+}
+
 /// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It is there, but not what was written.
     #[error(transparent)]
-    Damaged(#[from] Damage),
+    Damaged(Damage),
+    /// Zeros in the place of a payload, with [`Fault::Erased`]. Whoever has a fact that says it was erased takes this for the answer;
+    /// to everyone else it is damage.
+    #[error(transparent)]
+    Erased(Damage),
     /// The disk refused.
     #[error("the log cannot be read: {0}")]
     Unavailable(#[from] io::Error),
+}
+
+impl From<Damage> for ReadError {
+    fn from(damage: Damage) -> ReadError {
+        match damage.fault {
+            Fault::Erased(_) => ReadError::Erased(damage),
+            _ => ReadError::Damaged(damage),
+        }
+    }
 }

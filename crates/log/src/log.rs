@@ -1,7 +1,7 @@
 //! What every log promises, whatever keeps it: one writer with one append in flight, durable when it returns; any number of readers
 //! that see nothing before it is durable.
 
-use crate::{AppendError, Batch, Block, ChainHash, ClaimError, LogId, Owner, ReadError, ReserveError};
+use crate::{AppendError, Batch, Block, ChainHash, ClaimError, EraseError, LogId, Owner, ReadError, ReserveError};
 use bytes::Bytes;
 use postrider_core::{Position, Time};
 
@@ -62,6 +62,21 @@ pub trait LogWriter: Send {
     /// # Errors
     /// As for [`append`](Self::append).
     fn seal(&mut self) -> Result<(), AppendError>;
+
+    /// Overwrites the payloads of the facts at `payloads` with zeros, where they lie; durable when it returns, with one sync a file for
+    /// all. Tables, facts, crcs and the chain stay as they are: the payloads no longer match their crcs, and reading one answers
+    /// [`Erased`](ReadError::Erased). What was read before stays with whoever read it.
+    ///
+    /// The log keeps no note of it. The caller has appended a fact that says so, and asks again at every start for what it does not
+    /// know to be erased: after a crash a payload may be whole, half zeros, or zeros that only the system's cache has. Asking twice
+    /// does no harm. What has no payload, or is no longer in the log, is passed over.
+    ///
+    /// A payload in one of the last two blocks costs a seal first: so that the loss of the last block does not make one the last whose
+    /// payloads look torn. Panics if a block was not appended yet.
+    ///
+    /// # Errors
+    /// `Damaged` and `Fenced` erased nothing. After `Unavailable` the writer is poisoned.
+    fn erase(&mut self, payloads: &[Position]) -> Result<(), EraseError>;
 }
 
 /// Reads what is durable.
@@ -81,7 +96,7 @@ pub trait LogReader: Clone + Send + Sync {
     /// The payload of the fact at `at`, if there are such a fact and payload. Reads that payload and the block's table, not the block.
     ///
     /// # Errors
-    /// `Damaged` when it does not match its crc.
+    /// `Erased` when it is zeros that do not match its crc, `Damaged` when it is anything else that does not.
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError>;
 
     /// The blocks from number `from` to the end. Asked again at the end, it goes on with what has come since. What follows
@@ -97,4 +112,15 @@ pub trait LogReader: Clone + Send + Sync {
 
     /// As [`blocks`](Self::blocks), each without payloads: what a replay needs, however large the payloads are.
     fn facts(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>>;
+}
+
+/// What an erasure has to do with `payloads`: them in order and each once, and whether a seal must come first.
+pub(crate) fn erasure(payloads: &[Position], tail: u64) -> (Vec<Position>, bool) {
+    let mut payloads = payloads.to_vec();
+    payloads.sort_unstable();
+    payloads.dedup();
+    let last = payloads.last().map_or(0, |at| at.block());
+    assert!(payloads.is_empty() || last < tail, "what is erased was appended");
+    let seal = !payloads.is_empty() && last + 2 >= tail;
+    (payloads, seal)
 }

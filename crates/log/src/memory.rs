@@ -1,8 +1,11 @@
 //! The log in RAM, for tests and the simulator: the same blocks, the same rules, and crashes on demand. Nothing outlives the process.
 
 use crate::layout::{Chain, Header, Kind, Owner};
-use crate::{AppendError, Batch, Block, ChainHash, ClaimError, Claimed, Damage, EventLog, LogId, LogReader, LogWriter};
-use crate::{ReadError, ReserveError};
+use crate::log::erasure;
+use crate::{
+    AppendError, Batch, Block, ChainHash, ClaimError, Claimed, Damage, EraseError, EventLog, LogId, LogReader,
+};
+use crate::{LogWriter, ReadError, ReserveError};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use postrider_core::{Position, Time, limits};
@@ -218,6 +221,30 @@ impl LogWriter for Writer {
         } else {
             self.write(self.tail, &Batch::default(), Kind::Seal).map(drop)
         }
+    }
+
+    fn erase(&mut self, payloads: &[Position]) -> Result<(), EraseError> {
+        let (payloads, seal) = erasure(payloads, self.tail);
+        if seal {
+            self.seal()?;
+        }
+        if let Some(why) = &self.poison {
+            return Err(EraseError::Unavailable(why.clone()));
+        }
+        let mut shared = self.shared.lock();
+        if shared.crashed {
+            return Err(EraseError::Unavailable(Arc::new(io::Error::other("crashed"))));
+        }
+        if shared.chain.owner != self.owner {
+            return Err(EraseError::Fenced {
+                tail: shared.chain.next,
+            });
+        }
+        for in_block in payloads.chunk_by(|a, b| a.block() == b.block()) {
+            let block = &mut shared.blocks[in_block[0].block() as usize];
+            *block = block.erased(in_block.iter().map(|at| at.index()));
+        }
+        Ok(())
     }
 }
 

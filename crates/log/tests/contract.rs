@@ -6,6 +6,7 @@ use postrider_log::journal::{Folder, Journal, Options};
 use postrider_log::memory::Memory;
 use postrider_log::{
     AppendError, Batch, ChainHash, ClaimError, Claimed, EventLog, Fault, Kind, LogId, LogReader, LogWriter, Payload,
+    ReadError,
 };
 use proptest::prelude::*;
 
@@ -33,54 +34,31 @@ fn what_was_appended_is_read_back<B: Bed>(bed: &B) {
     let mut log = claim(bed, 5);
     let at = log.writer.tail();
     assert_eq!(
-        log.writer
-            .append(at, &batch(10, &[("one", Some("body")), ("two", None), ("", Some(""))]))
-            .expect("appends"),
+        log.writer.append(at, &batch(10, &[("one", Some("body")), ("two", None), ("", Some(""))])).expect("appends"),
         at
     );
 
     assert_eq!((log.writer.tail(), log.reader.end()), (at + 1, at + 1));
     let block = log.reader.read_block(at).expect("reads").expect("is there");
-    assert_eq!(
-        (block.number(), block.time(), block.kind(), block.len()),
-        (at, Time(10), Kind::Facts, 3)
-    );
+    assert_eq!((block.number(), block.time(), block.kind(), block.len()), (at, Time(10), Kind::Facts, 3));
     let facts: Vec<_> = block.facts().collect();
     assert_eq!(
         facts,
-        [
-            (Position::new(at, 0), &b"one"[..]),
-            (Position::new(at, 1), b"two"),
-            (Position::new(at, 2), b"")
-        ]
+        [(Position::new(at, 0), &b"one"[..]), (Position::new(at, 1), b"two"), (Position::new(at, 2), b"")]
     );
     assert_eq!((block.fact(1), block.fact(3)), (Some(&b"two"[..]), None));
     assert_eq!(block.payload(0).expect("whole").as_deref(), Some(&b"body"[..]));
-    assert_eq!(
-        (block.payload_len(0), block.payload_len(1), block.payload_len(2)),
-        (Some(4), None, Some(0))
-    );
+    assert_eq!((block.payload_len(0), block.payload_len(1), block.payload_len(2)), (Some(4), None, Some(0)));
 
-    let singly = |index| {
-        log.reader
-            .payload(Position::new(at, index))
-            .expect("reads")
-            .map(|p| p.to_vec())
-    };
-    assert_eq!(
-        [singly(0), singly(1), singly(2), singly(3)],
-        [Some(b"body".to_vec()), None, Some(vec![]), None]
-    );
+    let singly = |index| log.reader.payload(Position::new(at, index)).expect("reads").map(|p| p.to_vec());
+    assert_eq!([singly(0), singly(1), singly(2), singly(3)], [Some(b"body".to_vec()), None, Some(vec![]), None]);
 }
 
 fn a_claim_takes_a_block_and_raises_the_epoch<B: Bed>(bed: &B) {
     let mut first = claim(bed, 5);
     assert_eq!((first.owner.epoch, first.writer.tail(), first.time), (1, 1, Time(5)));
     let block = first.reader.read_block(0).expect("reads").expect("is there");
-    assert_eq!(
-        (block.kind(), block.owner(), block.is_empty()),
-        (Kind::Owner, first.owner, true)
-    );
+    assert_eq!((block.kind(), block.owner(), block.is_empty()), (Kind::Owner, first.owner, true));
     first.writer.append(1, &batch(9, &[("fact", None)])).expect("appends");
     let id = first.log;
     drop(first);
@@ -93,24 +71,16 @@ fn a_claim_takes_a_block_and_raises_the_epoch<B: Bed>(bed: &B) {
 fn another_shard_is_refused<B: Bed>(bed: &B) {
     drop(claim(bed, 1));
     let refused = bed.open().claim(8, 1, Time(1)).err();
-    assert!(
-        matches!(refused, Some(ClaimError::WrongShard { asked: 8, found: 7 })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Some(ClaimError::WrongShard { asked: 8, found: 7 })), "{refused:?}");
 }
 
 fn an_append_elsewhere_than_at_the_tail_is_fenced<B: Bed>(bed: &B) {
     let mut log = claim(bed, 1);
     for wrong in [0, 2] {
         let refused = log.writer.append(wrong, &batch(1, &[("fact", None)]));
-        assert!(
-            matches!(refused, Err(AppendError::Fenced { expected, tail: 1 }) if expected == wrong),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(AppendError::Fenced { expected, tail: 1 }) if expected == wrong), "{refused:?}");
     }
-    log.writer
-        .append(1, &batch(1, &[("fact", None)]))
-        .expect("a fenced append harms nothing");
+    log.writer.append(1, &batch(1, &[("fact", None)])).expect("a fenced append harms nothing");
 }
 
 fn a_block_over_the_limit_is_refused_and_harms_nothing<B: Bed>(bed: &B) {
@@ -136,9 +106,7 @@ fn a_seal_is_a_block_but_not_twice<B: Bed>(bed: &B) {
     assert_eq!((log.writer.tail(), log.reader.end()), (3, 3));
     let seal = log.reader.read_block(2).expect("reads").expect("is there");
     assert_eq!((seal.kind(), seal.time(), seal.len()), (Kind::Seal, Time(4), 0));
-    log.writer
-        .append(3, &batch(4, &[("fact", None)]))
-        .expect("goes on after a seal");
+    log.writer.append(3, &batch(4, &[("fact", None)])).expect("goes on after a seal");
     log.writer.seal().expect("seals");
     assert_eq!(log.writer.tail(), 5);
 }
@@ -147,9 +115,7 @@ fn all_blocks_come_in_order_with_one_chain<B: Bed>(bed: &B) {
     let mut log = claim(bed, 1);
     for number in 1..200 {
         let fact = "f".repeat(number as usize % 50);
-        log.writer
-            .append(number, &batch(number, &[(&fact, Some(&fact)), ("x", None)]))
-            .expect("appends");
+        log.writer.append(number, &batch(number, &[(&fact, Some(&fact)), ("x", None)])).expect("appends");
     }
     let hash = log.writer.hash();
     drop(log);
@@ -179,6 +145,61 @@ fn a_reader_follows_the_writer<B: Bed>(bed: &B) {
     log.writer.append(1, &batch(1, &[("fact", None)])).expect("appends");
     assert_eq!(blocks.next().expect("is there").expect("reads").number(), 1);
     assert!(blocks.next().is_none());
+}
+
+fn an_erased_payload_is_gone_and_all_else_stays<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 1);
+    let facts = [
+        ("a", Some("gone")),
+        ("b", None),
+        ("c", Some("")),
+        ("d", Some("\0\0")),
+        ("e", Some("stays")),
+        ("f", Some("too")),
+    ];
+    log.writer.append(1, &batch(1, &facts)).expect("appends");
+    log.writer.append(2, &batch(1, &[("a and f are erased", None)])).expect("appends");
+    let before = log.reader.read_block(1).expect("reads").expect("is there");
+    let at = |index| Position::new(1, index);
+    for _ in 0..2 {
+        // The others have no payload, or none that could be erased.
+        let payloads = [5, 0, 1, 2, 3, 6, 0].map(at);
+        log.writer.erase(&payloads).expect("erases");
+    }
+    log.writer.erase(&[]).expect("does nothing");
+    assert_eq!(before.payload(0).expect("was read before").as_deref(), Some(&b"gone"[..]));
+    drop(log);
+
+    let mut log = claim(bed, 1);
+    assert_eq!(log.writer.tail(), 5, "one seal, and the next owner");
+    let singly = |index| log.reader.payload(at(index));
+    for index in [0, 5] {
+        let refused = singly(index).expect_err("is gone");
+        assert!(
+            matches!(&refused, ReadError::Erased(place) if place.block == 1 && place.fault == Fault::Erased(index)),
+            "{refused}"
+        );
+    }
+    let others = [1, 2, 3, 4, 6].map(|index| singly(index).expect("reads").map(|p| p.to_vec()));
+    assert_eq!(others, [None, Some(vec![]), Some(vec![0, 0]), Some(b"stays".to_vec()), None]);
+    let block = log.reader.read_block(1).expect("reads").expect("is there");
+    assert_eq!((block.hash(), block.payload_len(0)), (before.hash(), Some(4)));
+    assert!(block.facts().eq(before.facts()));
+    assert_eq!((block.payload(0), block.payload(1)), (Err(Fault::Erased(0)), Ok(None)));
+    log.writer.append(5, &batch(1, &[("g", None)])).expect("goes on");
+}
+
+fn erasing_in_the_last_two_blocks_seals_first<B: Bed>(bed: &B) {
+    for (after, sealed) in [(0, true), (1, true), (2, false)] {
+        let mut log = claim(bed, 1);
+        let at = log.writer.tail();
+        for number in at..=at + after {
+            log.writer.append(number, &batch(1, &[("fact", Some("payload"))])).expect("appends");
+        }
+        log.writer.erase(&[Position::new(at, 0)]).expect("erases");
+        let last = log.reader.read_block(log.reader.end() - 1).expect("reads").expect("is there");
+        assert_eq!((last.kind() == Kind::Seal, log.writer.tail()), (sealed, at + after + 1 + u64::from(sealed)));
+    }
 }
 
 proptest! {
@@ -214,10 +235,7 @@ fn facts_are_those_of_the_blocks<B: Bed>(bed: &B, batches: &[Vec<Pushed>], from:
     let facts: Vec<_> = log.reader.facts(from).collect::<Result<_, _>>().expect("reads");
     prop_assert_eq!(facts.len(), all.len());
     for (block, whole) in facts.iter().zip(&all) {
-        prop_assert_eq!(
-            (block.hash(), block.bytes(), block.len()),
-            (whole.hash(), whole.bytes(), whole.len())
-        );
+        prop_assert_eq!((block.hash(), block.bytes(), block.len()), (whole.hash(), whole.bytes(), whole.len()));
         prop_assert!(block.facts().eq(whole.facts()));
         for index in 0..=block.len() {
             prop_assert_eq!(block.payload_len(index), whole.payload_len(index));
@@ -236,7 +254,8 @@ macro_rules! suite {
         mod $bed {
             suite!(@ $bed, what_was_appended_is_read_back, a_claim_takes_a_block_and_raises_the_epoch, another_shard_is_refused,
                 an_append_elsewhere_than_at_the_tail_is_fenced, a_block_over_the_limit_is_refused_and_harms_nothing,
-                a_seal_is_a_block_but_not_twice, all_blocks_come_in_order_with_one_chain, a_reader_follows_the_writer);
+                a_seal_is_a_block_but_not_twice, all_blocks_come_in_order_with_one_chain, a_reader_follows_the_writer,
+                an_erased_payload_is_gone_and_all_else_stays, erasing_in_the_last_two_blocks_seals_first);
         }
     )* };
     (@ $bed:ident, $($story:ident),*) => { $(
@@ -270,10 +289,7 @@ impl Bed for Memory {
 
 /// Segments that many stories outgrow.
 fn options() -> Options {
-    Options {
-        segment_bytes: 16 * 1024,
-        ..Options::new(LogId([1; 16]), Time(0))
-    }
+    Options { segment_bytes: 16 * 1024, ..Options::new(LogId([1; 16]), Time(0)) }
 }
 
 impl Bed for tempfile::TempDir {

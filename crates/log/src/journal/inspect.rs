@@ -65,7 +65,7 @@ pub enum VerifyError {
 impl From<ReadError> for VerifyError {
     fn from(error: ReadError) -> VerifyError {
         match error {
-            ReadError::Damaged(damage) => VerifyError::Damaged(damage),
+            ReadError::Damaged(damage) | ReadError::Erased(damage) => VerifyError::Damaged(damage),
             ReadError::Unavailable(error) => VerifyError::Unavailable(error),
         }
     }

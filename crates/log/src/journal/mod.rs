@@ -7,6 +7,7 @@
 //! Refuses to repair, to skip, and to work on a file system that cannot set space aside.
 
 mod disk;
+mod erase;
 mod folder;
 mod head;
 mod inspect;

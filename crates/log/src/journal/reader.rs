@@ -4,6 +4,7 @@ use super::disk::{Disk, DiskFile};
 use super::segment;
 use super::shared::{Shared, Spot};
 use super::walk::{damage, read_block, read_facts, read_header};
+use crate::block::check_payload;
 use crate::layout::{ENTRY, HEADER, Header, NO_PAYLOAD, u32_at};
 use crate::{Block, Fault, LogReader, ReadError};
 use bytes::Bytes;
@@ -25,7 +26,7 @@ enum Part {
 }
 
 /// The outcome of looking at bytes on disk: a fault is turned into damage, or into absence if the block is gone meanwhile.
-type Looked<T> = io::Result<Result<T, Fault>>;
+pub(super) type Looked<T> = io::Result<Result<T, Fault>>;
 
 impl<D: Disk> Reader<D> {
     pub(super) fn new(shared: Arc<Shared<D>>) -> Reader<D> {
@@ -33,7 +34,7 @@ impl<D: Disk> Reader<D> {
     }
 
     /// The head of block `number`, and where it is; hops from the nearest indexed block.
-    fn find(&self, number: u64) -> Result<Option<(Spot, Header)>, ReadError> {
+    pub(super) fn find(&self, number: u64) -> Result<Option<(Spot, Header)>, ReadError> {
         let Some(spot) = self.shared.durable.read().locate(number) else {
             return Ok(None);
         };
@@ -60,7 +61,7 @@ impl<D: Disk> Reader<D> {
     }
 
     /// Runs `look` on the segment's file.
-    fn look<T>(&self, spot: Spot, look: impl FnOnce(&D::File) -> Looked<T>) -> Result<Option<T>, ReadError> {
+    pub(super) fn look<T>(&self, spot: Spot, look: impl FnOnce(&D::File) -> Looked<T>) -> Result<Option<T>, ReadError> {
         match self.shared.file(spot.segment).and_then(|file| look(&file)) {
             Ok(Ok(found)) => Ok(Some(found)),
             Ok(Err(fault)) => self.judge(spot, fault),
@@ -125,32 +126,64 @@ impl<D: Disk> Reader<D> {
 
 /// The payload at `index` of the block at `offset`: reads its table and the payload.
 fn read_payload<F: DiskFile>(file: &F, offset: u64, header: &Header, index: u32) -> Looked<Option<Bytes>> {
-    let mut table = vec![0; header.table_len()];
-    file.read_at(&mut table, offset + HEADER as u64)?;
-    if crc32c::crc32c(&table) != header.table_crc {
-        return Ok(Err(Fault::Table));
+    let place = match read_table(file, offset, header)?.and_then(|table| table.place(index)) {
+        Ok(Some(place)) => place,
+        Ok(None) => return Ok(Ok(None)),
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let mut payload = vec![0; place.len];
+    if file.read_at(&mut payload, offset + place.start)? < place.len {
+        return Ok(Err(Fault::PastEnd));
     }
-    let (before, row) = table.split_at(index as usize * ENTRY);
-    let lengths = before
-        .chunks_exact(ENTRY)
-        .map(|row| u32_at(row, 4))
-        .filter(|&len| len != NO_PAYLOAD);
-    let start: u64 = lengths.map(u64::from).sum();
-    let (len, crc) = (u32_at(row, 4), u32_at(row, 8));
-    if len == NO_PAYLOAD {
-        return Ok(Ok(None));
+    Ok(check_payload(index, &payload, place.crc).map(|()| Some(payload.into())))
+}
+
+/// A block's table without the rest.
+pub(super) struct Table {
+    bytes: Vec<u8>,
+    header: Header,
+}
+
+/// Where a payload lies.
+pub(super) struct Place {
+    /// From the block's first byte on.
+    pub start: u64,
+    pub len: usize,
+    crc: u32,
+}
+
+/// The table of the block at `offset`.
+pub(super) fn read_table<F: DiskFile>(file: &F, offset: u64, header: &Header) -> Looked<Table> {
+    let mut bytes = vec![0; header.table_len()];
+    file.read_at(&mut bytes, offset + HEADER as u64)?;
+    let whole = crc32c::crc32c(&bytes) == header.table_crc;
+    let table = Table { bytes, header: *header };
+    Ok(whole.then_some(table).ok_or(Fault::Table))
+}
+
+impl Table {
+    /// The payload of the fact at `index`, if there are such a fact and payload.
+    pub fn place(&self, index: u32) -> Result<Option<Place>, Fault> {
+        if index >= self.header.count {
+            return Ok(None);
+        }
+        let (before, row) = self.bytes.split_at(index as usize * ENTRY);
+        let lengths = before
+            .chunks_exact(ENTRY)
+            .map(|row| u32_at(row, 4))
+            .filter(|&len| len != NO_PAYLOAD);
+        let before: u64 = lengths.map(u64::from).sum();
+        let (len, crc) = (u32_at(row, 4), u32_at(row, 8));
+        match len {
+            NO_PAYLOAD => Ok(None),
+            _ if before + u64::from(len) > u64::from(self.header.payloads_len) => Err(Fault::Length),
+            _ => Ok(Some(Place {
+                start: self.header.front_len() as u64 + before,
+                len: len as usize,
+                crc,
+            })),
+        }
     }
-    if start + u64::from(len) > u64::from(header.payloads_len) {
-        return Ok(Err(Fault::Length));
-    }
-    let mut payload = vec![0; len as usize];
-    file.read_at(&mut payload, offset + header.front_len() as u64 + start)?;
-    let whole = crc32c::crc32c(&payload) == crc;
-    Ok(if whole {
-        Ok(Some(payload.into()))
-    } else {
-        Err(Fault::Payload(index))
-    })
 }
 
 impl<D: Disk> Clone for Reader<D> {
@@ -178,12 +211,16 @@ impl<D: Disk> LogReader for Reader<D> {
         let Some((spot, header)) = self.find(at.block())? else {
             return Ok(None);
         };
-        if at.index() >= header.count {
-            return Ok(None);
-        }
-        Ok(self
-            .look(spot, |file| read_payload(file, spot.offset, &header, at.index()))?
-            .flatten())
+        let look = || self.look(spot, |file| read_payload(file, spot.offset, &header, at.index()));
+        let found = match look() {
+            // Perhaps it is being erased at this moment: once that has written, the bytes tell.
+            Err(ReadError::Damaged(_)) => {
+                drop(self.shared.erasing.lock());
+                look()
+            }
+            found => found,
+        };
+        Ok(found?.flatten())
     }
 
     fn blocks(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>> {

@@ -54,7 +54,7 @@ pub enum OpenError {
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> OpenError {
         match error {
-            ReadError::Damaged(damage) => OpenError::Damaged(damage),
+            ReadError::Damaged(damage) | ReadError::Erased(damage) => OpenError::Damaged(damage),
             ReadError::Unavailable(error) => OpenError::Unavailable(error),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Shared<D: Disk> {
     /// Held for a few instructions only, never over I/O.
     pub durable: RwLock<Durable>,
     files: Mutex<VecDeque<(u64, Arc<D::File>)>>,
+    /// Held while payloads are overwritten. A reader that finds a bad one waits for it and looks again.
+    pub erasing: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,7 @@ impl<D: Disk> Shared<D> {
             log,
             durable: RwLock::new(durable),
             files: Mutex::default(),
+            erasing: Mutex::default(),
         }
     }
 

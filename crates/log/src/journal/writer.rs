@@ -7,8 +7,8 @@ use super::segment::{self, Segment};
 use super::shared::Shared;
 use super::walk::{Found, read_block};
 use crate::layout::{ALIGN, Chain, ChainHash, Header, Kind, Owner};
-use crate::{AppendError, Batch, ClaimError, LogWriter, ReserveError};
-use postrider_core::{Time, limits};
+use crate::{AppendError, Batch, ClaimError, EraseError, LogWriter, ReserveError};
+use postrider_core::{Position, Time, limits};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -268,5 +268,9 @@ impl<D: Disk> LogWriter for Writer<D> {
         // Every other block left room for it.
         let header = self.chain.bare(Kind::Seal, self.chain.owner);
         Ok(self.write(&header, &Batch::default())?)
+    }
+
+    fn erase(&mut self, payloads: &[Position]) -> Result<(), EraseError> {
+        self.zero(payloads)
     }
 }
