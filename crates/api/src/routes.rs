@@ -34,6 +34,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(deliveries::retry))
         .routes(routes!(catalogue::event_types))
         .routes(routes!(catalogue::egress))
+        .routes(routes!(operations::index))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

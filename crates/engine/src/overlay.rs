@@ -3,7 +3,7 @@
 //! Until the store exists W is 0 and everything is here, rebuilt from the log at start. The store will let it forget what lies below W, and
 //! commands will bring along what was read there; nothing else changes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use postrider_core::delivery::Cell;
@@ -18,7 +18,8 @@ pub struct Overlay {
     cells: HashMap<DeliveryKey, Cell>,
     events: HashMap<Position, Arc<Event>>,
     ids: HashMap<(WorkspaceId, EventId), Position>,
-    erased: HashSet<Position>,
+    /// Event → the fact that says it was erased.
+    erased: BTreeMap<Position, Position>,
 }
 
 impl Overlay {
@@ -38,7 +39,7 @@ impl Overlay {
             }
             Fact::EventErased { event, cancelled, .. } => {
                 self.cells.extend(cancelled.iter().map(|cell| (cell.key, *cell)));
-                self.erased.insert(*event);
+                self.erased.insert(*event, record.position);
             }
             _ => {}
         }
@@ -46,14 +47,12 @@ impl Overlay {
 
     /// Whether the payload of the event accepted at a position was erased.
     pub fn is_erased(&self, at: Position) -> bool {
-        self.erased.contains(&at)
+        self.erased.contains_key(&at)
     }
 
-    /// The events whose payloads were erased, in their order.
-    pub fn erased_in_order(&self) -> Vec<Position> {
-        let mut erased: Vec<_> = self.erased.iter().copied().collect();
-        erased.sort_unstable();
-        erased
+    /// The events whose payloads were erased, each with the fact that says so.
+    pub fn erased(&self) -> impl Iterator<Item = (Position, Position)> {
+        self.erased.iter().map(|(event, fact)| (*event, *fact))
     }
 
     /// The cells of all deliveries of an event.

@@ -40,7 +40,7 @@ pub struct Replayed {
 /// When the log can't be read to its end.
 pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Result<Replayed, ReplayError> {
     let mut replayed = Replayed::default();
-    for block in reader.blocks(reader.first()) {
+    for block in reader.facts(reader.first()) {
         let block = block?;
         for (position, bytes) in block.facts() {
             let record = codec::decode(position, block.time(), bytes)?;
@@ -66,19 +66,24 @@ pub fn destroy_orphans(keyring: &Keyring, directory: &Directory) -> Result<(), K
         .try_for_each(|id| keyring.destroy(id))
 }
 
-/// The erased payloads that are still there, since a crash came between the fact and the zeros.
+/// The payloads that may not be zeros on the disk, though a fact says that they were erased: those that are not read as zeros, and those of
+/// the last turn that erased, whose zeros a crash may have kept from being synced. Turns before it had theirs synced before it began.
 ///
 /// # Errors
 /// When the log can't be read.
-pub fn not_yet_erased(reader: &impl LogReader, overlay: &Overlay) -> Result<Vec<Position>, ReadError> {
+pub fn not_surely_erased(reader: &impl LogReader, overlay: &Overlay) -> Result<Vec<Position>, ReadError> {
+    let last_turn = overlay.erased().map(|(_, fact)| fact.block()).max();
     let mut left = Vec::new();
-    for at in overlay.erased_in_order() {
-        match reader.payload(at) {
-            Ok(Some(_)) => left.push(at),
-            Ok(None) => {}
-            // Zeros that a crash tore are written once more.
-            Err(ReadError::Damaged(_)) => left.push(at),
+    for (event, fact) in overlay.erased() {
+        let is_zeros = match reader.payload(event) {
+            Ok(payload) => payload.is_none(),
+            Err(ReadError::Erased(_)) => true,
+            // A crash tore the zeros.
+            Err(ReadError::Damaged(_)) => false,
             Err(error) => return Err(error),
+        };
+        if !is_zeros || Some(fact.block()) == last_turn {
+            left.push(event);
         }
     }
     Ok(left)

@@ -17,7 +17,7 @@ use postrider_core::sealed::SealingKeyId;
 use postrider_core::webhook::Webhook;
 use postrider_core::{DeliveryKey, Position, Time, limits};
 use postrider_dispatch::Target;
-use postrider_log::{AppendError, Batch, LogWriter, Payload, ReserveError, codec};
+use postrider_log::{AppendError, Batch, EraseError, LogWriter, Payload, ReserveError, codec};
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
 
 use crate::overlay::Overlay;
@@ -64,6 +64,9 @@ pub enum TurnError {
     /// The log can't be written: the engine must stop, and may not acknowledge anything more.
     #[error("the log cannot be written: {0}")]
     Poisoned(#[from] AppendError),
+    /// Payloads can't be erased, and an engine that said they were may not go on.
+    #[error("payloads cannot be erased: {0}")]
+    Erase(#[from] EraseError),
 }
 
 /// One attempt to be made now. Its permits are taken until [`Shard::turn`] files its `Finish`, or [`Shard::withdrawn`].
@@ -359,9 +362,9 @@ impl<W: LogWriter> Shard<W> {
     ///
     /// # Errors
     /// When the log fails.
-    pub fn erase(&mut self) -> Result<Vec<Position>, AppendError> {
+    pub fn erase(&mut self) -> Result<Vec<Position>, EraseError> {
         if !self.to_erase.is_empty() {
-            // ERASE
+            self.log.erase(&self.to_erase)?;
         }
         Ok(std::mem::take(&mut self.to_erase))
     }

@@ -85,7 +85,7 @@ impl<R: LogReader> Records for R {
     }
 
     fn record(&self, at: Position) -> Result<Option<Record>, ReadError> {
-        let Some(block) = self.read_block(at.block())? else {
+        let Some(block) = self.read_facts(at.block())? else {
             return Ok(None);
         };
         Ok(block

@@ -173,7 +173,7 @@ impl Engine {
             return Err(StartError::LogMissing);
         }
         recovery::destroy_orphans(&keyring, &replayed.directory)?;
-        shard.erase_again(recovery::not_yet_erased(&log.reader, shard.overlay()).map_err(ReplayError::Read)?);
+        shard.erase_again(recovery::not_surely_erased(&log.reader, shard.overlay()).map_err(ReplayError::Read)?);
         let clock: Arc<dyn Clock> = Arc::new(EngineClock::start(options.clock, log.time));
         for record in register_profiles(&mut shard, clock.now())? {
             replayed.directory.apply(&record);

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod directory;
+mod erasure;
 mod properties;
 mod publish;
 mod retry;

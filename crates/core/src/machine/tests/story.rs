@@ -43,6 +43,7 @@ pub struct Story {
     pub cells: BTreeMap<DeliveryKey, Cell>,
     pub events: BTreeMap<(WorkspaceId, EventId), Arc<Event>>,
     pub in_flight: BTreeSet<DeliveryKey>,
+    pub erased: BTreeSet<Position>,
     pub records: Vec<Record>,
     /// Of the last command.
     pub facts: Vec<Fact>,
@@ -101,6 +102,7 @@ impl Story {
             cells: BTreeMap::new(),
             events: BTreeMap::new(),
             in_flight: BTreeSet::new(),
+            erased: BTreeSet::new(),
             records: Vec::new(),
             facts: Vec::new(),
             effects: Vec::new(),
@@ -140,12 +142,21 @@ impl Story {
                 let earlier = event.id.clone().and_then(|id| self.events.get(&(*workspace, id)));
                 ((None, false), earlier.map(|event| &**event))
             }
+            Command::EraseEvent { workspace, id } => {
+                ((None, false), self.events.get(&(*workspace, id.clone())).map(|event| &**event))
+            }
+            Command::EraseRemoved { event } => {
+                ((None, false), self.events.values().find(|e| e.at == *event).map(|event| &**event))
+            }
             _ => ((None, false), None),
         };
+        let about = event.map(|e| e.at).or(cell.map(|cell| cell.key.event));
+        let siblings: Vec<Cell> = self.cells.values().filter(|cell| Some(cell.key.event) == about).copied().collect();
+        let is_erased = about.is_some_and(|at| self.erased.contains(&at));
         let (now, entropy) = (self.now, &mut self.draws);
         let decision = decide(
             &self.kernel,
-            Prior { cell, in_flight, event, ..Prior::default() },
+            Prior { cell, in_flight, event, siblings: &siblings, is_erased },
             &command,
             &mut Moment { now, at, entropy },
         )?;
@@ -176,6 +187,10 @@ impl Story {
                     (old.status, old.due),
                     "a fact names the place that it leaves"
                 );
+            }
+            Fact::EventErased { event, cancelled, .. } => {
+                self.cells.extend(cancelled.iter().map(|cell| (cell.key, *cell)));
+                self.erased.insert(*event);
             }
             _ => {}
         }
