@@ -22,6 +22,11 @@ pub fn rfc3339(ms: i64) -> String {
     format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX))
 }
 
+/// Milliseconds since 1970 of an RFC 3339 time; none where it is no such time.
+pub fn parse(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +35,11 @@ mod tests {
     fn milliseconds_are_always_written() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(1_700_000_000_120), "2023-11-14T22:13:20.120Z");
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        assert_eq!(parse(&rfc3339(1_700_000_000_120)), Some(1_700_000_000_120));
+        assert_eq!(parse("yesterday"), None);
     }
 }

@@ -31,5 +31,11 @@ pub const SENDS_MAX: u32 = 8;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// From the first byte of a batch to the last of its answer.
 pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
+/// An answer that `demo` will read: a page of 200 entries with 4 KiB of response body each.
+pub const DEMO_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// From a request of `demo` to the end of its answer.
+pub const DEMO_ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Attempts that `demo` remembers to show.
+pub const DEMO_ATTEMPTS_KEPT_MAX: usize = 64;
 /// To open a connection.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);

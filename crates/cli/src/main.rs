@@ -8,7 +8,6 @@ mod commands;
 mod config;
 mod limits;
 mod receiver;
-#[allow(dead_code, reason = "`demo`, which draws it, is not there yet")]
 mod table;
 
 use std::ffi::OsString;
@@ -17,7 +16,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use commands::{Usage, log, publish, serve, sink};
+use commands::{Usage, demo, log, publish, serve, sink};
 
 /// A webhook delivery engine.
 #[derive(Parser)]
@@ -30,6 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::Args>),
+    Demo(demo::Args),
     Sink(sink::Args),
     Publish(publish::Args),
     Log(log::Args),
@@ -47,6 +47,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let result = match cli.command {
         Command::Serve(args) => serve::run(*args),
+        Command::Demo(args) => demo::run(&args),
         Command::Sink(args) => sink::run(args),
         Command::Publish(args) => publish::run(args),
         Command::Log(args) => log::run(args),

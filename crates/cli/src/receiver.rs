@@ -144,13 +144,7 @@ impl Receiver {
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
-}
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for `demo`, which runs a receiver in its own process")
-)]
-impl Receiver {
     /// What `GET /stats` answers.
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
@@ -159,26 +153,6 @@ impl Receiver {
     /// The last requests, newest first: what `GET /requests` answers.
     pub fn requests(&self) -> Vec<Received> {
         self.shared.requests()
-    }
-
-    /// The status from the next request on.
-    pub fn set_status(&self, status: u16) {
-        self.shared.plan.set_status(status);
-    }
-
-    /// The share answered 500 from the next request on.
-    pub fn set_fail_share(&self, share: f64) {
-        self.shared.plan.set_fail_share(share);
-    }
-
-    /// The share never answered from the next request on.
-    pub fn set_hang_share(&self, share: f64) {
-        self.shared.plan.set_hang_share(share);
-    }
-
-    /// The wait before an answer, from the next request on.
-    pub fn set_latency(&self, latency: Duration) {
-        self.shared.plan.set_latency(latency);
     }
 }
 

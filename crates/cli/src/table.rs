@@ -80,7 +80,7 @@ impl<W: Write> LiveTable<W> {
         let Some(size) = self.size else {
             return writeln!(self.out, "{line}");
         };
-        let mut text = erase(self.drawn.len());
+        let mut text = erase(self.rows_drawn(size));
         text.push_str(line);
         text.push('\n');
         let block = self.waiting.take().unwrap_or_else(|| self.drawn.clone());
@@ -107,10 +107,16 @@ impl<W: Write> LiveTable<W> {
             return Ok(());
         };
         match self.size {
-            Some(size) if lines != self.drawn => self.show(erase(self.drawn.len()), &lines, size),
+            Some(size) if lines != self.drawn => self.show(erase(self.rows_drawn(size)), &lines, size),
             Some(_) => Ok(()),
             None => self.append(lines),
         }
+    }
+
+    /// Rows that the block takes now: a terminal that has become narrower has wrapped its lines.
+    fn rows_drawn(&self, size: Size) -> usize {
+        let columns = usize::from(size.columns.max(1));
+        self.drawn.iter().map(|line| width(line).div_ceil(columns).max(1)).sum()
     }
 
     /// One write for the whole block, so that no half of it is ever seen.
@@ -164,6 +170,21 @@ fn erase(rows: usize) -> String {
 fn ansi(text: &mut String, command: impl Command) {
     // Writing to a String does not fail.
     let _ = command.write_ansi(text);
+}
+
+/// Characters that take room.
+fn width(line: &str) -> usize {
+    let mut in_escape = false;
+    let takes_room = |c: &char| {
+        let shown = !in_escape && *c != ESCAPE;
+        in_escape = if in_escape {
+            !c.is_ascii_alphabetic()
+        } else {
+            *c == ESCAPE
+        };
+        shown
+    };
+    line.chars().filter(takes_room).count()
 }
 
 /// At most `columns` characters; escape sequences take no room. Wide characters are counted as one.
@@ -273,6 +294,23 @@ mod tests {
             .unwrap();
         drop(table);
         assert_eq!(screen(&out), ["0123456789", "2", "3"]);
+    }
+
+    #[test]
+    fn what_a_narrower_terminal_has_wrapped_is_erased_whole() {
+        let (mut out, start) = (Vec::new(), Instant::now());
+        let mut table = LiveTable::new(&mut out, Some(SIZE));
+        table
+            .draw(start, lines(&["12345678", "\u{1b}[31m12345\u{1b}[0m"]))
+            .unwrap();
+        table.resize(Size { columns: 5, rows: 4 });
+        table.draw(start + REDRAW, lines(&["a"])).unwrap();
+        drop(table);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("\u{1b}[3A"),
+            "two rows of the first line, one of the second: {text:?}"
+        );
     }
 
     #[test]

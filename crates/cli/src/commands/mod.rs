@@ -1,5 +1,6 @@
 //! One file a subcommand: its options and what it does. What several commands share lives beside this folder.
 
+pub mod demo;
 pub mod log;
 pub mod publish;
 pub mod serve;

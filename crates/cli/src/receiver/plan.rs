@@ -12,6 +12,8 @@ use hyper::header::{HeaderName, HeaderValue};
 pub enum Answer {
     /// A status, with one header where the status needs it.
     Reply(StatusCode, Option<(HeaderName, HeaderValue)>),
+    /// A bare status, after a wait beside the plan's latency.
+    Late(Duration, StatusCode),
     /// Nothing, for as long as the client waits.
     Hang,
 }

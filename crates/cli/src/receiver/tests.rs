@@ -2,6 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
+
+use hyper::StatusCode;
 
 use super::*;
 
@@ -30,10 +33,10 @@ fn post(receiver: &Receiver, body: &str) -> String {
 fn the_status_can_be_changed_while_it_runs() {
     let receiver = start(|_| {});
     assert_eq!(post(&receiver, "{}"), "HTTP/1.1 200 OK");
-    receiver.set_status(503);
+    receiver.shared.plan.set_status(503);
     assert_eq!(post(&receiver, "{}"), "HTTP/1.1 503 Service Unavailable");
-    receiver.set_fail_share(1.0);
-    receiver.set_latency(Duration::from_millis(1));
+    receiver.shared.plan.set_fail_share(1.0);
+    receiver.shared.plan.set_latency(Duration::from_millis(1));
     assert_eq!(post(&receiver, "{}"), "HTTP/1.1 500 Internal Server Error");
     let stats = receiver.stats();
     assert_eq!(
@@ -76,7 +79,7 @@ fn requests_of_all_workers_are_read_newest_first() {
 #[test]
 fn dropping_it_closes_every_connection() {
     let receiver = start(|_| {});
-    receiver.set_hang_share(1.0);
+    receiver.shared.plan.set_hang_share(1.0);
     let mut stream = TcpStream::connect(receiver.addr()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -94,4 +97,14 @@ async fn it_can_be_started_and_dropped_within_a_runtime() {
     let receiver = start(|_| {});
     let taken = Receiver::start(Config::new(receiver.addr()));
     assert_eq!(taken.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+}
+
+#[test]
+fn a_late_answer_comes_after_its_wait() {
+    let wait = Duration::from_millis(80);
+    let receiver = start(|config| config.responder = Some(Arc::new(move |_| Some(Answer::Late(wait, StatusCode::OK)))));
+    let began = Instant::now();
+    assert_eq!(post(&receiver, "{}"), "HTTP/1.1 200 OK");
+    assert!(began.elapsed() >= wait);
+    assert_eq!(receiver.stats().succeeded, 1);
 }

@@ -93,6 +93,10 @@ impl Connection {
         }
         match answer {
             Some(Answer::Reply(status, header)) => reply(status, header),
+            Some(Answer::Late(wait, status)) => {
+                tokio::time::sleep(wait).await;
+                reply(status, None)
+            }
             Some(Answer::Hang) => std::future::pending().await,
             None => {
                 self.taken.notify_one();
@@ -107,8 +111,14 @@ impl Connection {
         let told = shared.responder.as_ref().and_then(|responder| responder(request));
         let answer = told.or_else(|| shared.behaviour.answer(&shared.plan, request.number));
         let (end, status) = match &answer {
-            Some(Answer::Reply(status, _)) if status.is_success() => (End::Succeeded, Some(status.as_u16())),
-            Some(Answer::Reply(status, _)) => (End::Failed, Some(status.as_u16())),
+            Some(Answer::Reply(status, _) | Answer::Late(_, status)) => {
+                let end = if status.is_success() {
+                    End::Succeeded
+                } else {
+                    End::Failed
+                };
+                (end, Some(status.as_u16()))
+            }
             Some(Answer::Hang) => (End::Hung, None),
             None => shared.behaviour.raw_end(),
         };

@@ -60,7 +60,6 @@ pub struct Webhook {
     pub id: u64,
     pub name: String,
     pub url: String,
-    pub enabled: bool,
     pub retry_policy: RetryPolicy,
 }
 
@@ -106,11 +105,7 @@ impl Client {
     pub fn new(address: SocketAddr, key: &str) -> anyhow::Result<Self> {
         let mut key = HeaderValue::from_str(key).context("the key is no header value")?;
         key.set_sensitive(true);
-        Ok(Self {
-            address,
-            key,
-            connection: None,
-        })
+        Ok(Self { address, key, connection: None })
     }
 
     /// Reads one resource.
@@ -137,8 +132,8 @@ impl Client {
     }
 
     /// The status alone.
-    pub async fn status_of_post(&mut self, path: &str) -> anyhow::Result<StatusCode> {
-        Ok(self.send(Method::POST, path, None).await?.0)
+    pub async fn status_of(&mut self, method: Method, path: &str) -> anyhow::Result<StatusCode> {
+        Ok(self.send(method, path, None).await?.0)
     }
 
     async fn expect(

@@ -48,32 +48,23 @@ pub enum Manners {
     Slow(Duration),
 }
 
-pub const SCENES: [Scene; 2] = [
+pub static SCENES: [Scene; 2] = [
     Scene {
         profile: "genesy",
         name: "GENESY",
         published: "Genesy 30s 5m 50m",
         delays: &["300ms", "600ms", "900ms"],
-        shortened: "300ms 600ms 900ms",
+        shortened: "0.3s 0.6s 0.9s",
         secret_header: "x-webhook-secret",
         given_up: "exhausted",
         hooks: &[
-            Hook {
-                name: "CRM",
-                path: "/crm",
-                events: &[],
-                secret: Some("genesy crm secret"),
-                manners: Manners::Good,
-            },
+            Hook { name: "CRM", path: "/crm", events: &[], secret: Some("genesy crm secret"), manners: Manners::Good },
             Hook {
                 name: "Sales alerts",
                 path: "/sales",
                 events: &["MESSAGE_REPLIED", "CONNECTION_REQUEST_ACCEPTED"],
                 secret: Some("genesy sales secret"),
-                manners: Manners::Recovers {
-                    status: StatusCode::INTERNAL_SERVER_ERROR,
-                    times: 2,
-                },
+                manners: Manners::Recovers { status: StatusCode::INTERNAL_SERVER_ERROR, times: 2 },
             },
             Hook {
                 name: "Old intranet",
@@ -96,7 +87,7 @@ pub const SCENES: [Scene; 2] = [
         name: "SNAILY",
         published: "Snaily 14 x 12h",
         delays: &["200ms"; 14],
-        shortened: "14 x 200ms",
+        shortened: "14 x 0.2s",
         secret_header: "x-snaily-token",
         given_up: "removed",
         hooks: &[
@@ -112,10 +103,7 @@ pub const SCENES: [Scene; 2] = [
                 path: "/chat",
                 events: &["contact.connected", "invitation.sent"],
                 secret: None,
-                manners: Manners::Recovers {
-                    status: StatusCode::BAD_GATEWAY,
-                    times: 2,
-                },
+                manners: Manners::Recovers { status: StatusCode::BAD_GATEWAY, times: 2 },
             },
             Hook {
                 name: "Closed shop",
@@ -191,10 +179,8 @@ mod tests {
 
     #[test]
     fn what_is_expected_follows_from_manners_and_profile() {
-        let ends: Vec<_> = SCENES
-            .iter()
-            .flat_map(|scene| scene.hooks.iter().map(|hook| hook.expected(scene)))
-            .collect();
+        let ends: Vec<_> =
+            SCENES.iter().flat_map(|scene| scene.hooks.iter().map(|hook| hook.expected(scene))).collect();
         let genesy = [(1, "succeeded"), (3, "succeeded"), (4, "exhausted"), (1, "succeeded")];
         let snaily = [(1, "succeeded"), (3, "succeeded"), (15, "removed")];
         assert_eq!(ends, [&genesy[..], &snaily[..]].concat());
