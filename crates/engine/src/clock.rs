@@ -37,12 +37,7 @@ impl EngineClock {
     /// A clock that begins no earlier than `last_record`.
     pub fn start(mode: ClockMode, last_record: Time) -> EngineClock {
         let started_at = wall().max(last_record);
-        EngineClock {
-            mode,
-            started_at,
-            boot_at_start: boot(),
-            latest: AtomicU64::new(started_at.0),
-        }
+        EngineClock { mode, started_at, boot_at_start: boot(), latest: AtomicU64::new(started_at.0) }
     }
 }
 
@@ -59,11 +54,7 @@ impl Clock for EngineClock {
 /// The wall clock; 0 for a clock set before 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn wall() -> Time {
-    Time(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as u64),
-    )
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64))
 }
 
 fn boot() -> Millis {

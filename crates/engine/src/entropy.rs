@@ -11,10 +11,7 @@ pub struct SystemEntropy {
 impl SystemEntropy {
     /// An empty pool, filled at the first draw.
     pub fn new() -> SystemEntropy {
-        SystemEntropy {
-            pool: [0; 512],
-            used: 512,
-        }
+        SystemEntropy { pool: [0; 512], used: 512 }
     }
 }
 

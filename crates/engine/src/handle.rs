@@ -123,16 +123,8 @@ impl Handle {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self
-            .0
-            .inbox
-            .publish(workspace, events)?
-            .await
-            .map_err(|_| Refused::Closed)?;
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.map(accepted).map_err(Refused::from))
-            .collect())
+        let answers = self.0.inbox.publish(workspace, events)?.await.map_err(|_| Refused::Closed)?;
+        Ok(answers.into_iter().map(|answer| answer.map(accepted).map_err(Refused::from)).collect())
     }
 
     /// Publishes one event. It is durable when this returns.
@@ -190,12 +182,7 @@ impl Handle {
 
     pub(crate) fn longest_timeout(&self) -> Duration {
         let directory = self.0.shared.directory.read();
-        directory
-            .webhooks()
-            .map(|webhook| webhook.settings.timeout)
-            .max()
-            .unwrap_or_default()
-            .into()
+        directory.webhooks().map(|webhook| webhook.settings.timeout).max().unwrap_or_default().into()
     }
 
     async fn ask(&self, command: Command) -> Result<Reply, Refused> {

@@ -62,11 +62,7 @@ pub enum SendError {
 pub fn inbox() -> (Inbox, Outbox) {
     let (sender, messages) = bounded(MESSAGES_MAX);
     let bytes = Arc::new(AtomicUsize::new(0));
-    let inbox = Inbox {
-        messages: sender,
-        bytes: Arc::clone(&bytes),
-        is_closed: Arc::default(),
-    };
+    let inbox = Inbox { messages: sender, bytes: Arc::clone(&bytes), is_closed: Arc::default() };
     (inbox, Outbox { messages, bytes })
 }
 

@@ -37,27 +37,16 @@ pub fn check(profile: &Profile, draft: EventDraft, data_bytes_max: usize) -> Res
         return Err(IntakeError::TooLarge(data_bytes_max));
     }
     let mut faults = Vec::new();
-    let id = draft
-        .id
-        .as_deref()
-        .map(str::parse::<EventId>)
-        .transpose()
-        .unwrap_or_else(|_| {
-            faults.push(FieldError::new("id", "must be 1 to 128 of A-Z, a-z, 0-9, _, : and -"));
-            None
-        });
+    let id = draft.id.as_deref().map(str::parse::<EventId>).transpose().unwrap_or_else(|_| {
+        faults.push(FieldError::new("id", "must be 1 to 128 of A-Z, a-z, 0-9, _, : and -"));
+        None
+    });
     let given = draft.created.as_deref();
     if given.is_some_and(|text| !is_date_time(text) || text.parse::<Time>().is_err()) {
-        faults.push(FieldError::new(
-            "created",
-            postrider_core::time::ParseTimeError.to_string(),
-        ));
+        faults.push(FieldError::new("created", postrider_core::time::ParseTimeError.to_string()));
     }
     if draft.event_type.chars().count() > limits::EVENT_TYPE_CHARS_MAX {
-        faults.push(FieldError::new(
-            "type",
-            format!("must have at most {} characters", limits::EVENT_TYPE_CHARS_MAX),
-        ));
+        faults.push(FieldError::new("type", format!("must have at most {} characters", limits::EVENT_TYPE_CHARS_MAX)));
         return Err(IntakeError::Invalid(faults));
     }
     let checked = match profile.check(&draft.event_type, &draft.data) {
@@ -73,8 +62,7 @@ pub fn check(profile: &Profile, draft: EventDraft, data_bytes_max: usize) -> Res
         CreatedForm::AsGiven => draft.created.map(Into::into).or(checked.created),
         CreatedForm::UtcMillis => {
             let text = given.or(checked.created.as_deref());
-            text.and_then(|text| text.parse::<Time>().ok())
-                .map(|time| time.to_string().into())
+            text.and_then(|text| text.parse::<Time>().ok()).map(|time| time.to_string().into())
         }
     };
     Ok(NewEvent {

@@ -31,10 +31,7 @@ enum Home {
     /// Keys live as long as the process: for tests and the simulator.
     Memory,
     /// `keys/<id>` under the data folder.
-    Folder {
-        folder: PathBuf,
-        master: Box<XChaCha20Poly1305>,
-    },
+    Folder { folder: PathBuf, master: Box<XChaCha20Poly1305> },
 }
 
 /// Why keys can't be had.
@@ -64,10 +61,7 @@ pub struct OpenError(pub SealingKeyId);
 impl Keyring {
     /// A keyring without files.
     pub fn in_memory() -> Keyring {
-        Keyring {
-            home: Home::Memory,
-            ciphers: RwLock::default(),
-        }
+        Keyring { home: Home::Memory, ciphers: RwLock::default() }
     }
 
     /// The keyring of a data folder: `master.key` and `keys/`, made when they are missing.
@@ -90,10 +84,7 @@ impl Keyring {
             let key = unwrap(&master, &wrapped).ok_or_else(|| KeyringError::Unwrap { path: path.clone() })?;
             ciphers.insert(SealingKeyId(id), cipher(&key));
         }
-        Ok(Keyring {
-            home: Home::Folder { folder, master },
-            ciphers: RwLock::new(ciphers),
-        })
+        Ok(Keyring { home: Home::Folder { folder, master }, ciphers: RwLock::new(ciphers) })
     }
 
     /// Makes a key; it is on disk when this returns.
@@ -138,11 +129,7 @@ impl Keyring {
         let sealed = seal_bytes(self.ciphers.read().get(&key)?, secret.as_bytes());
         let mut nonce = [0; NONCE_BYTES];
         nonce.copy_from_slice(&sealed[..NONCE_BYTES]);
-        Some(Sealed {
-            key,
-            nonce,
-            bytes: sealed[NONCE_BYTES..].into(),
-        })
+        Some(Sealed { key, nonce, bytes: sealed[NONCE_BYTES..].into() })
     }
 
     /// Opens a secret.
@@ -166,18 +153,14 @@ fn cipher(key: &[u8]) -> XChaCha20Poly1305 {
 fn seal_bytes(cipher: &XChaCha20Poly1305, clear: &[u8]) -> Vec<u8> {
     let mut nonce = [0; NONCE_BYTES];
     entropy::fill(&mut nonce);
-    let sealed = cipher
-        .encrypt(XNonce::from_slice(&nonce), clear)
-        .expect("the cipher takes every length that fits into memory");
+    let sealed =
+        cipher.encrypt(XNonce::from_slice(&nonce), clear).expect("the cipher takes every length that fits into memory");
     [&nonce[..], &sealed].concat()
 }
 
 fn unwrap(master: &XChaCha20Poly1305, wrapped: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = wrapped.split_at_checked(NONCE_BYTES)?;
-    master
-        .decrypt(XNonce::from_slice(nonce), sealed)
-        .ok()
-        .filter(|key| key.len() == KEY_BYTES)
+    master.decrypt(XNonce::from_slice(nonce), sealed).ok().filter(|key| key.len() == KEY_BYTES)
 }
 
 fn master_key(path: &Path) -> Result<SecretBox<[u8]>, KeyringError> {
@@ -198,12 +181,7 @@ fn master_key(path: &Path) -> Result<SecretBox<[u8]>, KeyringError> {
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), KeyringError> {
     let beside = path.with_extension("new");
     let write = || {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)
@@ -213,16 +191,11 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), KeyringError> {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), KeyringError> {
-    fs::File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(|e| file_error(folder, e))
+    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| file_error(folder, e))
 }
 
 fn file_error(path: &Path, source: io::Error) -> KeyringError {
-    KeyringError::File {
-        path: path.into(),
-        source,
-    }
+    KeyringError::File { path: path.into(), source }
 }
 
 #[cfg(test)]

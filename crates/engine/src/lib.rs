@@ -4,6 +4,7 @@
 //! `projector` → `views`, and jobs to the `worker`s, which render in `outgoing` and send through dispatch → reports back to the writer.
 //! One thread decides and appends; nobody else changes anything. There is no HTTP server here and no reading of the environment.
 
+mod ballast;
 mod clock;
 mod entropy;
 mod handle;
@@ -25,12 +26,14 @@ mod worker;
 mod writer;
 
 pub use clock::{Clock, ClockMode};
-pub use handle::{AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, SentRequest, TestReport, new_admin_key};
+pub use handle::{
+    AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, SentRequest, TestReport, new_admin_key,
+};
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
 pub use overlay::Overlay;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
-    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery, Subject, Verdict,
-    paginate, read_cursor,
+    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery,
+    Subject, Verdict, paginate, read_cursor,
 };

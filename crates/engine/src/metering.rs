@@ -20,32 +20,12 @@ pub struct Levels {
 
 /// The name, kind and meaning of everything that is told: the source of the documented table.
 pub const NAMES: [(&str, &str, &str); 10] = [
-    (
-        "postrider_events_accepted_total",
-        "counter",
-        "events that were accepted",
-    ),
-    (
-        "postrider_deliveries_created_total",
-        "counter",
-        "deliveries that accepted events were fanned out to",
-    ),
+    ("postrider_events_accepted_total", "counter", "events that were accepted"),
+    ("postrider_deliveries_created_total", "counter", "deliveries that accepted events were fanned out to"),
     ("postrider_attempts_total", "counter", "attempts by `outcome`"),
-    (
-        "postrider_attempt_failures_total",
-        "counter",
-        "failed attempts by `error_kind`",
-    ),
-    (
-        "postrider_attempt_seconds",
-        "histogram",
-        "time an attempt took, from name lookup to its end",
-    ),
-    (
-        "postrider_commit_seconds",
-        "histogram",
-        "time a turn took, from its first decision to its sync",
-    ),
+    ("postrider_attempt_failures_total", "counter", "failed attempts by `error_kind`"),
+    ("postrider_attempt_seconds", "histogram", "time an attempt took, from name lookup to its end"),
+    ("postrider_commit_seconds", "histogram", "time a turn took, from its first decision to its sync"),
     ("postrider_pending", "gauge", "unfinished deliveries"),
     ("postrider_inflight", "gauge", "attempts in flight"),
     ("postrider_ready", "gauge", "deliveries that wait for a slot"),

@@ -48,10 +48,7 @@ impl Secrets<'_> {
 pub fn webhook_headers(webhook: &Webhook, profile: &Profile, secrets: Secrets<'_>) -> Result<Headers, OpenError> {
     let mut headers = vec![
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (
-            USER_AGENT,
-            HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION"))),
-        ),
+        (USER_AGENT, HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION")))),
     ];
     let settings = &webhook.settings;
     for (name, value) in &settings.headers {
@@ -81,12 +78,7 @@ pub fn attempt_headers(headers: &mut Headers, event: &EventId, delivery: Option<
 pub fn body(directory: &Directory, event: &Event, webhook: &Webhook, revision: Position, data: &[u8]) -> Option<Bytes> {
     let profile = directory.profile(event.profile)?;
     let custom_fields = directory.projection(webhook.id, revision)?;
-    let view = EventView {
-        id: event.id.as_str(),
-        event_type: &event.event_type,
-        created: &event.created,
-        data,
-    };
+    let view = EventView { id: event.id.as_str(), event_type: &event.event_type, created: &event.created, data };
     let mut body = Vec::with_capacity(data.len() + ENVELOPE_BYTES);
     profile.render(&view, custom_fields, &mut body);
     Some(body.into())

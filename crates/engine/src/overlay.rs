@@ -57,10 +57,7 @@ impl Overlay {
 
     /// The cells of all deliveries of an event.
     pub fn cells_of(&self, event: &Event) -> impl Iterator<Item = &Cell> {
-        let keys = (0..event.chosen.len() as u32).map(|ordinal| DeliveryKey {
-            event: event.at,
-            ordinal,
-        });
+        let keys = (0..event.chosen.len() as u32).map(|ordinal| DeliveryKey { event: event.at, ordinal });
         keys.filter_map(|key| self.cells.get(&key))
     }
 

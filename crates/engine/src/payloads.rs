@@ -16,12 +16,7 @@ pub struct RecentPayloads {
 impl RecentPayloads {
     /// Empty, to hold at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> RecentPayloads {
-        RecentPayloads {
-            by_position: HashMap::new(),
-            oldest_first: VecDeque::new(),
-            bytes: 0,
-            bytes_max,
-        }
+        RecentPayloads { by_position: HashMap::new(), oldest_first: VecDeque::new(), bytes: 0, bytes_max }
     }
 
     /// Keeps a payload for now.
@@ -59,10 +54,7 @@ mod tests {
         for n in 0..4 {
             recent.put(at(n), Bytes::from_static(b"1234"));
         }
-        assert_eq!(
-            [0, 1, 2, 3].map(|n| recent.get(at(n)).is_some()),
-            [false, false, true, true]
-        );
+        assert_eq!([0, 1, 2, 3].map(|n| recent.get(at(n)).is_some()), [false, false, true, true]);
         assert!(recent.bytes <= 10);
     }
 }

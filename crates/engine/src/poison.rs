@@ -16,10 +16,7 @@ pub struct Poison {
 impl Poison {
     /// Not poisoned.
     pub fn new() -> Poison {
-        Poison {
-            reason: Mutex::new(None),
-            is_set: watch::Sender::new(false),
-        }
+        Poison { reason: Mutex::new(None), is_set: watch::Sender::new(false) }
     }
 
     /// Poisons the engine; the first reason stays.

@@ -26,9 +26,7 @@ pub struct Projected {
 /// When no thread can be had.
 pub fn start(shared: Arc<Shared>) -> std::io::Result<(Sender<Projected>, JoinHandle<()>)> {
     let (sender, turns) = bounded(TURNS_BEHIND_MAX);
-    let thread = std::thread::Builder::new()
-        .name("projector".into())
-        .spawn(move || project(&shared, &turns))?;
+    let thread = std::thread::Builder::new().name("projector".into()).spawn(move || project(&shared, &turns))?;
     Ok((sender, thread))
 }
 

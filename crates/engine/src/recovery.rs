@@ -59,11 +59,7 @@ pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Re
 /// When a key's file can't be unlinked.
 pub fn destroy_orphans(keyring: &Keyring, directory: &Directory) -> Result<(), KeyringError> {
     let used: BTreeSet<SealingKeyId> = directory.workspaces().map(|workspace| workspace.sealing_key).collect();
-    keyring
-        .ids()
-        .into_iter()
-        .filter(|id| !used.contains(id))
-        .try_for_each(|id| keyring.destroy(id))
+    keyring.ids().into_iter().filter(|id| !used.contains(id)).try_for_each(|id| keyring.destroy(id))
 }
 
 /// The payloads that may not be zeros on the disk, though a fact says that they were erased: those that are not read as zeros, and those of

@@ -132,12 +132,8 @@ impl<W: LogWriter> Shard<W> {
         assert!(now >= self.now, "engine time never goes back");
         self.now = now;
         self.batch.reset(now);
-        let mut turned = Turned {
-            replies: Vec::new(),
-            records: Vec::new(),
-            destroyed: Vec::new(),
-            payloads: Vec::new(),
-        };
+        let mut turned =
+            Turned { replies: Vec::new(), records: Vec::new(), destroyed: Vec::new(), payloads: Vec::new() };
         self.log.reserve(limits::BLOCK_BYTES_MAX).map_err(|error| match error {
             ReserveError::Full => TurnError::Full,
             error => TurnError::Poisoned(error.into()),
@@ -163,25 +159,16 @@ impl<W: LogWriter> Shard<W> {
         deliveries: &mut usize,
     ) -> Result<Reply, Rejection> {
         let at = Position::new(self.log.tail(), self.batch.len());
-        let mut moment = Moment {
-            now: self.now,
-            at,
-            entropy,
-        };
+        let mut moment = Moment { now: self.now, at, entropy };
         let mut siblings = Vec::new();
         let prior = self.prior(&command, &mut siblings);
         let decision = machine::decide(&self.kernel, prior, &command, &mut moment)?;
         let (payload, crc32c) = payload_of(command);
         for fact in decision.facts {
             let position = Position::new(self.log.tail(), self.batch.len());
-            let beside = Payload {
-                bytes: &payload,
-                crc32c,
-            };
+            let beside = Payload { bytes: &payload, crc32c };
             let now = self.now;
-            self.batch.push_with((!payload.is_empty()).then_some(beside), |out| {
-                codec::encode(&fact, now, out)
-            });
+            self.batch.push_with((!payload.is_empty()).then_some(beside), |out| codec::encode(&fact, now, out));
             if let Fact::EventAccepted(event) = &fact {
                 // One more than its deliveries, so that events without any end a turn, too.
                 *deliveries += event.chosen.len() + 1;
@@ -189,11 +176,7 @@ impl<W: LogWriter> Shard<W> {
                     turned.payloads.push((position, payload.clone()));
                 }
             }
-            let record = Record {
-                position,
-                time: self.now,
-                fact,
-            };
+            let record = Record { position, time: self.now, fact };
             self.take_in(&record);
             let follow_up = self.follow_up(&record);
             turned.records.push(record);
@@ -209,14 +192,8 @@ impl<W: LogWriter> Shard<W> {
             Command::Finish(finish) => self.prior_of_delivery(finish.key),
             Command::Retry { key, .. } => self.prior_of_delivery(*key),
             Command::Publish { workspace, event } => {
-                let earlier = event
-                    .id
-                    .as_ref()
-                    .and_then(|id| self.overlay.event_with_id(*workspace, id));
-                Prior {
-                    event: earlier.map(|event| &**event),
-                    ..Prior::default()
-                }
+                let earlier = event.id.as_ref().and_then(|id| self.overlay.event_with_id(*workspace, id));
+                Prior { event: earlier.map(|event| &**event), ..Prior::default() }
             }
             Command::EraseEvent { workspace, id } => {
                 self.prior_of_event(self.overlay.event_with_id(*workspace, id), siblings)
@@ -238,12 +215,7 @@ impl<W: LogWriter> Shard<W> {
     fn prior_of_event<'a>(&self, event: Option<&'a Arc<Event>>, siblings: &'a mut Vec<Cell>) -> Prior<'a> {
         let Some(event) = event else { return Prior::default() };
         siblings.extend(self.overlay.cells_of(event).copied());
-        Prior {
-            event: Some(event),
-            siblings,
-            is_erased: self.overlay.is_erased(event.at),
-            ..Prior::default()
-        }
+        Prior { event: Some(event), siblings, is_erased: self.overlay.is_erased(event.at), ..Prior::default() }
     }
 
     /// What a terminal rule asks for after a delivery has ended: an event that was removed is erased once nothing of it is pending.
@@ -329,13 +301,7 @@ impl<W: LogWriter> Shard<W> {
             let webhook = self.kernel.directory.webhook(pick.webhook);
             if let (Some(cell), Some(event), Some(webhook)) = (cell, event, webhook) {
                 let (event, webhook) = (Arc::clone(event), Arc::clone(webhook));
-                return Some(Job {
-                    cell: *cell,
-                    number: cell.attempts + 1,
-                    started: now,
-                    event,
-                    webhook,
-                });
+                return Some(Job { cell: *cell, number: cell.attempts + 1, started: now, event, webhook });
             }
             self.scheduler.withdrawn(pick.key);
         }

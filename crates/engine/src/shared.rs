@@ -35,25 +35,15 @@ impl Shared {
     /// Whether `version` is still what the webhook is. Asked by a worker just before it writes a request.
     pub fn is_current(&self, webhook: WebhookId, version: Position) -> bool {
         let directory = self.directory.read();
-        directory
-            .webhook(webhook)
-            .is_some_and(|w| w.version == version && w.settings.enabled)
+        directory.webhook(webhook).is_some_and(|w| w.version == version && w.settings.enabled)
     }
 
     /// The webhook as it was at `version`; read back from the log when it has changed since.
     pub fn webhook_at(&self, id: WebhookId, version: Position) -> Option<Arc<Webhook>> {
         use postrider_core::fact::Fact::{WebhookChanged, WebhookCreated};
-        let now = self
-            .directory
-            .read()
-            .webhook(id)
-            .filter(|w| w.version == version)
-            .cloned();
+        let now = self.directory.read().webhook(id).filter(|w| w.version == version).cloned();
         now.or_else(|| match self.records.record(version) {
-            Ok(Some(Record {
-                fact: WebhookCreated(webhook) | WebhookChanged(webhook),
-                ..
-            })) => Some(webhook),
+            Ok(Some(Record { fact: WebhookCreated(webhook) | WebhookChanged(webhook), .. })) => Some(webhook),
             _ => None,
         })
     }
@@ -88,8 +78,6 @@ impl<R: LogReader> Records for R {
         let Some(block) = self.read_facts(at.block())? else {
             return Ok(None);
         };
-        Ok(block
-            .fact(at.index())
-            .and_then(|bytes| codec::decode(at, block.time(), bytes).ok()))
+        Ok(block.fact(at.index()).and_then(|bytes| codec::decode(at, block.time(), bytes).ok()))
     }
 }

@@ -1,6 +1,6 @@
 //! Starting and stopping: the ordered lists of what begins after what, and ends before what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
@@ -14,11 +14,13 @@ use postrider_core::machine::Entropy;
 use postrider_core::profile::Profile;
 use postrider_core::{Time, limits};
 use postrider_dispatch::{AddressPolicy, CidrError, Config, TlsError};
+use postrider_log::journal::{Folder, Journal};
 use postrider_log::memory::Memory;
 use postrider_log::{ClaimError, Claimed, EventLog, LogId, LogReader, LogWriter, journal};
 use postrider_scheduler::Limits;
 use tokio::sync::{Semaphore, watch};
 
+use crate::ballast::Ballast;
 use crate::clock::{self, Clock, ClockMode, EngineClock};
 use crate::entropy::{self, SystemEntropy};
 use crate::handle::{Handle, Inner};
@@ -137,30 +139,34 @@ impl Engine {
         let dispatch = Arc::new(Config::new(policy, options.https_only, &options.extra_roots)?);
         match &options.data {
             None => {
-                let mut id = [0; 16];
-                entropy::fill(&mut id);
-                let log = Memory::new(LogId(id)).claim(SHARD, node, clock::wall())?;
-                Engine::run(log, Keyring::in_memory(), dispatch, &options)
+                let log = Memory::new(new_log_id()).claim(SHARD, node, clock::wall())?;
+                Engine::run(log, Keyring::in_memory(), Ballast::none(), dispatch, &options)
             }
             Some(data) => {
-                let mut id = [0; 16];
-                entropy::fill(&mut id);
-                let now = clock::wall();
-                let log = journal::open(
-                    data,
-                    journal::Options {
-                        segment_bytes: options.segment_bytes,
-                        new_log: LogId(id),
-                        now,
-                    },
-                )?;
+                let mut ballast = Ballast::of(data, options.segment_bytes);
+                let log = match claim_journal(data, &options, node) {
+                    // On a full disk what is unfinished is still worked on.
+                    Err(StartError::Claim(ClaimError::Full)) if ballast.release() => {
+                        claim_journal(data, &options, node)?
+                    }
+                    claimed => claimed?,
+                };
                 let keyring = Keyring::open(data)?;
-                Engine::run(log.claim(SHARD, node, clock::wall())?, keyring, dispatch, &options)
+                if !ballast.take() {
+                    tracing::warn!("the disk has no space for a ballast: nothing new is accepted until it has");
+                }
+                Engine::run(log, keyring, ballast, dispatch, &options)
             }
         }
     }
 
-    fn run<W, R>(log: Claimed<W, R>, keyring: Keyring, dispatch: Arc<Config>, options: &EngineOptions) -> Result<Engine, StartError>
+    fn run<W, R>(
+        log: Claimed<W, R>,
+        keyring: Keyring,
+        ballast: Ballast,
+        dispatch: Arc<Config>,
+        options: &EngineOptions,
+    ) -> Result<Engine, StartError>
     where
         W: LogWriter + 'static,
         R: LogReader + 'static,
@@ -177,6 +183,7 @@ impl Engine {
         let clock: Arc<dyn Clock> = Arc::new(EngineClock::start(options.clock, log.time));
         for record in register_profiles(&mut shard, clock.now())? {
             replayed.directory.apply(&record);
+            replayed.views.apply(&record);
         }
         shard.resume();
 
@@ -219,20 +226,13 @@ impl Engine {
             workers,
             projector: projected,
             shared,
+            ballast,
             keyring,
             stop: stopped,
             stop_by: None,
         };
-        let writer = std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || writer.run())?;
-        Ok(Engine {
-            handle,
-            stop,
-            writer,
-            projector,
-            replayed_facts: replayed.facts,
-        })
+        let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
+        Ok(Engine { handle, stop, writer, projector, replayed_facts: replayed.facts })
     }
 
     /// What others hold of the engine.
@@ -273,10 +273,25 @@ impl Engine {
 /// The only shard there is.
 const SHARD: u32 = 0;
 
+type ClaimedJournal = Claimed<<Journal<Folder> as EventLog>::Writer, <Journal<Folder> as EventLog>::Reader>;
+
+fn claim_journal(data: &Path, options: &EngineOptions, node: u64) -> Result<ClaimedJournal, StartError> {
+    let now = clock::wall();
+    let journal = journal::Options { segment_bytes: options.segment_bytes, new_log: new_log_id(), now };
+    Ok(journal::open(data, journal)?.claim(SHARD, node, now)?)
+}
+
+fn new_log_id() -> LogId {
+    let mut id = [0; 16];
+    entropy::fill(&mut id);
+    LogId(id)
+}
+
 /// Makes the built-in profiles usable, the ones that both seeds need; a fact for each that is new or has changed, and no turn when none has.
 fn register_profiles<W: LogWriter>(shard: &mut Shard<W>, now: Time) -> Result<Vec<Record>, TurnError> {
     let directory = &shard.kernel().directory;
-    let is_new = |profile: &Profile| directory.profile_named(&profile.name).is_none_or(|(_, kept)| kept.hash != profile.hash);
+    let is_new =
+        |profile: &Profile| directory.profile_named(&profile.name).is_none_or(|(_, kept)| kept.hash != profile.hash);
     let built_in = Profile::built_in().into_iter().filter(|profile| profile.secret.is_some());
     let changed: Vec<Profile> = built_in.filter(is_new).collect();
     if changed.is_empty() {

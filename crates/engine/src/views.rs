@@ -156,10 +156,7 @@ impl Views {
     }
 
     fn put_cell(&mut self, cell: &Cell) {
-        let rows = self
-            .workspaces
-            .get_mut(&cell.workspace)
-            .map(|view| &mut view.deliveries);
+        let rows = self.workspaces.get_mut(&cell.workspace).map(|view| &mut view.deliveries);
         if let Some(row) = rows.and_then(|rows| rows.get_mut(&cell.key)) {
             row.cell = *cell;
         }
@@ -168,11 +165,7 @@ impl Views {
     fn accept(&mut self, event: &Arc<Event>) {
         let workspace = self.workspaces.entry(event.workspace).or_default();
         for cell in event_cells(event) {
-            let row = DeliveryRow {
-                cell,
-                event: Arc::clone(event),
-                attempts: Vec::new(),
-            };
+            let row = DeliveryRow { cell, event: Arc::clone(event), attempts: Vec::new() };
             workspace.deliveries.insert(cell.key, row);
         }
         if event.id.position() != Some(event.at) {
@@ -184,9 +177,6 @@ impl Views {
 
 impl WorkspaceView {
     fn log(&mut self, entry: LogEntry) {
-        self.logs
-            .entry(entry.webhook)
-            .or_default()
-            .insert(entry.attempt.id, entry);
+        self.logs.entry(entry.webhook).or_default().insert(entry.attempt.id, entry);
     }
 }

@@ -96,27 +96,17 @@ impl Workers {
     /// When a thread or a runtime can't be had.
     pub fn start(count: usize, queue_max: usize, bench: &Arc<Bench>) -> std::io::Result<Workers> {
         let cut = watch::Sender::new(false);
-        let mut workers = Workers {
-            lanes: Vec::new(),
-            next: 0,
-            threads: Vec::new(),
-            cut,
-        };
+        let mut workers = Workers { lanes: Vec::new(), next: 0, threads: Vec::new(), cut };
         for n in 0..count {
             let (lane, works) = mpsc::channel(queue_max);
             let (bench, cut) = (Arc::clone(bench), workers.cut.subscribe());
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .enable_time()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
             let run = move || {
                 runtime.block_on(LocalSet::new().run_until(work(bench, works, cut)));
                 // A name lookup that was given up on may still hold a thread; nobody waits for it.
                 runtime.shutdown_background();
             };
-            workers
-                .threads
-                .push(std::thread::Builder::new().name(format!("worker-{n}")).spawn(run)?);
+            workers.threads.push(std::thread::Builder::new().name(format!("worker-{n}")).spawn(run)?);
             workers.lanes.push(lane);
         }
         Ok(workers)
@@ -231,13 +221,8 @@ impl Worker {
             Err(Unready::Broken(reason)) => return Some(not_sent(job, &reason)),
         };
         let (prepared, headers, body) = made;
-        let request = Request {
-            target: &prepared.target,
-            headers,
-            body,
-            timeout: prepared.timeout,
-            now: clock::wall(),
-        };
+        let request =
+            Request { target: &prepared.target, headers, body, timeout: prepared.timeout, now: clock::wall() };
         let still_wanted = || self.bench.shared.is_current(job.webhook.id, job.webhook.version);
         match self.dispatcher.attempt(request, still_wanted).await {
             Dispatched::Withdrawn => None,
@@ -275,12 +260,7 @@ impl Worker {
     }
 
     fn prepare(&self, webhook: &Webhook) -> Result<Rc<Prepared>, Unready> {
-        if let Some(prepared) = self
-            .prepared
-            .borrow()
-            .get(&webhook.id)
-            .filter(|p| p.version == webhook.version)
-        {
+        if let Some(prepared) = self.prepared.borrow().get(&webhook.id).filter(|p| p.version == webhook.version) {
             return Ok(Rc::clone(prepared));
         }
         let target = Target::parse(&webhook.settings.url, self.bench.dispatch.https_only())
@@ -290,12 +270,7 @@ impl Worker {
         let headers = outgoing::webhook_headers(webhook, profile, Secrets::Opened(&self.bench.keyring));
         let headers = headers.map_err(|error| Unready::Broken(format!("a secret cannot be opened: {error}")))?;
         let timeout = webhook.settings.timeout.into();
-        let prepared = Rc::new(Prepared {
-            version: webhook.version,
-            target,
-            headers,
-            timeout,
-        });
+        let prepared = Rc::new(Prepared { version: webhook.version, target, headers, timeout });
         let mut kept = self.prepared.borrow_mut();
         if kept.len() >= PREPARED_MAX {
             kept.clear();
@@ -309,13 +284,7 @@ impl Worker {
         let (body, shown) = {
             let directory = self.bench.shared.directory.read();
             let (_, profile) = directory.profile_of(trial.webhook.workspace)?;
-            let body = outgoing::body(
-                &directory,
-                &trial.event,
-                &trial.webhook,
-                trial.webhook.revision,
-                &trial.data,
-            )?;
+            let body = outgoing::body(&directory, &trial.event, &trial.webhook, trial.webhook.revision, &trial.data)?;
             let mut shown = outgoing::webhook_headers(&trial.webhook, profile, Secrets::Masked).ok()?;
             outgoing::attempt_headers(&mut shown, &trial.event.id, None, 1);
             (body, shown)
@@ -323,57 +292,29 @@ impl Worker {
         let mut headers = prepared.headers.clone();
         outgoing::attempt_headers(&mut headers, &trial.event.id, None, 1);
         let timeout = prepared.timeout;
-        let request = Request {
-            target: &prepared.target,
-            headers,
-            body: body.clone(),
-            timeout,
-            now: clock::wall(),
-        };
+        let request = Request { target: &prepared.target, headers, body: body.clone(), timeout, now: clock::wall() };
         let Dispatched::Done(answer) = self.dispatcher.attempt(request, || true).await else {
             return None;
         };
         let response_headers = answer.headers_text();
         let measured = measured(answer.exchange, answer.body, trial.started, trial.webhook.version);
-        Some(Tried {
-            measured,
-            request_headers: headers_text(&shown),
-            request_body: body,
-            response_headers,
-        })
+        Some(Tried { measured, request_headers: headers_text(&shown), request_body: body, response_headers })
     }
 }
 
 /// Headers for people.
 pub fn headers_text(headers: &Headers) -> Vec<(String, String)> {
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
-        .collect()
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
 fn measured(exchange: Exchange, body: Bytes, started: Time, webhook_version: Position) -> Measured {
     let crc32c = crc32c::crc32c(&body);
-    Measured {
-        started,
-        exchange,
-        body,
-        crc32c,
-        webhook_version,
-    }
+    Measured { started, exchange, body, crc32c, webhook_version }
 }
 
 fn not_sent(job: &Job, reason: &str) -> Measured {
-    let failure = Failure {
-        kind: ErrorKind::Connect,
-        message: format!("connect: not sent: {reason}").into(),
-    };
-    let exchange = Exchange {
-        duration: Millis(0),
-        status_code: None,
-        failure: Some(failure),
-        retry_after: None,
-    };
+    let failure = Failure { kind: ErrorKind::Connect, message: format!("connect: not sent: {reason}").into() };
+    let exchange = Exchange { duration: Millis(0), status_code: None, failure: Some(failure), retry_after: None };
     measured(exchange, Bytes::new(), job.started, job.webhook.version)
 }

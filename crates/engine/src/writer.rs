@@ -17,6 +17,7 @@ use postrider_core::{Time, WorkspaceId};
 use postrider_log::LogWriter;
 use tokio::sync::oneshot;
 
+use crate::ballast::Ballast;
 use crate::clock::Clock;
 use crate::entropy::SystemEntropy;
 use crate::inbox::{Answer, Declined, Message, Outbox};
@@ -60,6 +61,8 @@ pub struct Writer<W> {
     pub projector: Sender<Projected>,
     /// What readers see.
     pub shared: Arc<Shared>,
+    /// Space for outcomes when there is no other.
+    pub ballast: Ballast,
     /// Keys to destroy with their workspaces.
     pub keyring: Arc<Keyring>,
     /// Says when to stop, and until when attempts may end.
@@ -114,6 +117,9 @@ impl<W: LogWriter> Writer<W> {
         loop {
             let is_behind = self.shard.advance(self.clock.now());
             self.collect(&mut waiting, !is_behind);
+            if !self.ballast.restore() {
+                self.refuse(&mut waiting);
+            }
             let now = self.clock.now();
             if !waiting.is_empty() {
                 let began = Instant::now();
@@ -125,7 +131,7 @@ impl<W: LogWriter> Writer<W> {
                             recent.forget(erased);
                         }
                     }
-                    Err(TurnError::Full) => self.refuse(&mut waiting),
+                    Err(TurnError::Full) => self.make_room(&mut waiting),
                     Err(error) => return Err(error),
                 }
                 last_append = Instant::now();
@@ -165,10 +171,7 @@ impl<W: LogWriter> Writer<W> {
     }
 
     fn sleep(&mut self, waiting: &mut Waiting) {
-        let until_due = self
-            .shard
-            .next_due()
-            .map_or(LOOK_MAX, |due| due.since(self.clock.now()).into());
+        let until_due = self.shard.next_due().map_or(LOOK_MAX, |due| due.since(self.clock.now()).into());
         let (reports, messages, stop) = (&self.reports, &self.outbox.messages, &self.stop);
         select! {
             recv(reports) -> report => {
@@ -208,22 +211,30 @@ impl<W: LogWriter> Writer<W> {
                 }
             }
             // The projector ends only after its sender, so this can wait but not fail.
-            let _ = self.projector.send(Projected {
-                records: turned.records,
-                end,
-            });
+            let _ = self.projector.send(Projected { records: turned.records, end });
         }
         for (token, answer) in turned.replies {
             self.answer(token, answer.map_err(Declined::Rejected));
         }
     }
 
-    /// The log has no space: whoever asks for something is told so; outcomes wait, as their attempts are made.
+    /// The log has no space: whoever asks for something is told so, and the ballast is given up for the outcomes. When it is gone, too,
+    /// outcomes wait, as their attempts are made.
+    fn make_room(&mut self, waiting: &mut Waiting) {
+        self.refuse(waiting);
+        if self.ballast.release() {
+            tracing::warn!(
+                "the disk is full: the ballast is given up, nothing new is accepted until there is space again"
+            );
+        } else {
+            std::thread::sleep(FULL_PAUSE);
+        }
+    }
+
     fn refuse(&mut self, waiting: &mut Waiting) {
         for input in waiting.inputs.drain(..) {
             self.answer(input.token, Err(Declined::Full));
         }
-        std::thread::sleep(FULL_PAUSE);
     }
 
     fn answer(&self, token: Token, answer: Answer) {
@@ -272,10 +283,7 @@ impl<W: LogWriter> Writer<W> {
 fn take_report<W: LogWriter>(shard: &mut Shard<W>, waiting: &mut Waiting, report: Report) {
     match report {
         Report::Finished(finish) => {
-            waiting.outcomes.push_back(Input {
-                command: Command::Finish(finish),
-                token: Token::Nobody,
-            });
+            waiting.outcomes.push_back(Input { command: Command::Finish(finish), token: Token::Nobody });
         }
         Report::Withdrawn(key) => shard.withdrawn(key),
     }
@@ -294,10 +302,7 @@ impl Waiting {
     fn take_message(&mut self, message: Message) {
         match message {
             Message::Command(command, sender) => {
-                self.inputs.push_back(Input {
-                    command: *command,
-                    token: Token::One(sender),
-                });
+                self.inputs.push_back(Input { command: *command, token: Token::One(sender) });
             }
             Message::Publish(workspace, events, sender) => self.take_events(workspace, events, sender),
         }
@@ -312,10 +317,7 @@ impl Waiting {
         }));
         for (place, event) in events.into_iter().enumerate() {
             let token = Token::OneOf(Rc::clone(&group), place);
-            self.inputs.push_back(Input {
-                command: Command::Publish { workspace, event },
-                token,
-            });
+            self.inputs.push_back(Input { command: Command::Publish { workspace, event }, token });
         }
     }
 }

@@ -79,7 +79,8 @@ async fn a_removed_event_is_gone_from_every_file_and_its_attempts_stay() {
     within(Duration::from_secs(5), async || (!is_on_disk(folder.path())).then_some(())).await;
 
     let page = handle.deliveries(workspace, Default::default(), FIRST_PAGE).await.expect("it can be read");
-    let delivery = handle.delivery(workspace, page.items[0].row.cell.key).await.expect("it can be read").expect("it is there");
+    let delivery =
+        handle.delivery(workspace, page.items[0].row.cell.key).await.expect("it can be read").expect("it is there");
     assert_eq!((delivery.status, delivery.attempts.len()), (Status::Removed, 3));
     assert!(delivery.attempts.iter().all(|attempt| attempt.request.as_ref().is_some_and(|sent| sent.body.is_none())));
     engine.shutdown(Duration::from_secs(5)).await;
@@ -87,7 +88,14 @@ async fn a_removed_event_is_gone_from_every_file_and_its_attempts_stay() {
     // A start on a log with an erased payload is a start like any other.
     let engine = start(folder.path());
     wait_until_erased(&engine.handle(), workspace, "e1").await;
-    assert!(engine.handle().publish(workspace, snaily_event("e1")).await.expect("the digest outlives the payload").duplicate);
+    assert!(
+        engine
+            .handle()
+            .publish(workspace, snaily_event("e1"))
+            .await
+            .expect("the digest outlives the payload")
+            .duplicate
+    );
     engine.shutdown(Duration::from_secs(5)).await;
 }
 
@@ -108,7 +116,10 @@ async fn an_event_that_a_publisher_erases_is_gone_and_its_retries_with_it() {
     requests.recv().await.expect("the first attempt");
     handle.erase_event(workspace, "e1".parse().expect("an id")).await.expect("it is there");
     within(Duration::from_secs(5), async || (!is_on_disk(folder.path())).then_some(())).await;
-    assert!(tokio::time::timeout(Duration::from_millis(1500), requests.recv()).await.is_err(), "nothing is sent of it again");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(1500), requests.recv()).await.is_err(),
+        "nothing is sent of it again"
+    );
     let page = handle.deliveries(workspace, Default::default(), FIRST_PAGE).await.expect("it can be read");
     assert_eq!(page.items[0].status, Status::Cancelled);
     engine.shutdown(Duration::from_secs(5)).await;

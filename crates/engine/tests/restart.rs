@@ -35,31 +35,17 @@ async fn retries_go_on_after_a_restart_with_their_numbers_and_secrets() {
     assert!(engine.replayed_facts() > 4);
     for number in 2..=3 {
         let request = requests.recv().await.unwrap();
-        assert!(
-            request.contains(&format!("postrider-attempt: {number}\r\n")),
-            "{request}"
-        );
+        assert!(request.contains(&format!("postrider-attempt: {number}\r\n")), "{request}");
         assert!(request.contains("x-webhook-secret: correct horse\r\n"), "{request}");
     }
     let handle = engine.handle();
     within(Duration::from_secs(5), async || {
-        let page = handle
-            .deliveries(workspace, Default::default(), FIRST_PAGE)
-            .await
-            .unwrap();
-        page.items
-            .into_iter()
-            .find(|delivery| delivery.status == Status::Exhausted)
+        let page = handle.deliveries(workspace, Default::default(), FIRST_PAGE).await.unwrap();
+        page.items.into_iter().find(|delivery| delivery.status == Status::Exhausted)
     })
     .await;
-    let page = handle
-        .logs(workspace, webhook, Default::default(), FIRST_PAGE)
-        .await
-        .unwrap();
-    assert_eq!(
-        page.items.iter().map(|a| a.entry.attempt.number).collect::<Vec<_>>(),
-        [3, 2, 1]
-    );
+    let page = handle.logs(workspace, webhook, Default::default(), FIRST_PAGE).await.unwrap();
+    assert_eq!(page.items.iter().map(|a| a.entry.attempt.number).collect::<Vec<_>>(), [3, 2, 1]);
     assert!(handle.publish(workspace, event("e1")).await.unwrap().duplicate);
     engine.shutdown(Duration::from_secs(5)).await;
 }
@@ -71,31 +57,15 @@ async fn a_webhook_that_is_off_keeps_its_deliveries_over_a_restart_and_sends_the
     let (url, mut requests) = receiver(&[500, 200]).await;
     let engine = start(folder.path()).await;
     let (workspace, webhook) = subscribe(&engine.handle(), &url, &["50ms"]).await;
-    let switch = |on| WebhookDraft {
-        enabled: Field::Set(on),
-        ..WebhookDraft::default()
-    };
+    let switch = |on| WebhookDraft { enabled: Field::Set(on), ..WebhookDraft::default() };
     engine.handle().publish(workspace, event("e1")).await.unwrap();
     requests.recv().await.unwrap();
-    engine
-        .handle()
-        .change_webhook(workspace, webhook, switch(false))
-        .await
-        .unwrap();
+    engine.handle().change_webhook(workspace, webhook, switch(false)).await.unwrap();
     engine.shutdown(Duration::from_secs(5)).await;
 
     let engine = start(folder.path()).await;
-    assert!(
-        tokio::time::timeout(Duration::from_millis(300), requests.recv())
-            .await
-            .is_err(),
-        "off is off"
-    );
-    engine
-        .handle()
-        .change_webhook(workspace, webhook, switch(true))
-        .await
-        .unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(300), requests.recv()).await.is_err(), "off is off");
+    engine.handle().change_webhook(workspace, webhook, switch(true)).await.unwrap();
     assert!(requests.recv().await.unwrap().contains("postrider-attempt: 2\r\n"));
     engine.shutdown(Duration::from_secs(5)).await;
 }
@@ -104,10 +74,7 @@ async fn a_webhook_that_is_off_keeps_its_deliveries_over_a_restart_and_sends_the
 async fn a_second_engine_on_the_same_folder_is_refused_and_the_first_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let engine = start(folder.path()).await;
-    assert!(matches!(
-        Engine::start(options(folder.path())),
-        Err(StartError::Open(_))
-    ));
+    assert!(matches!(Engine::start(options(folder.path())), Err(StartError::Open(_))));
     assert!(engine.handle().create_workspace("acme", "snaily").await.is_ok());
     engine.shutdown(Duration::from_secs(5)).await;
 }
@@ -123,9 +90,6 @@ async fn deleting_a_workspace_destroys_the_key_of_its_secrets() {
     handle.delete_workspace(workspace).await.unwrap();
     assert_eq!(keys(), 0);
     assert!(handle.webhook(workspace, webhook).is_none());
-    assert!(matches!(
-        handle.publish(workspace, event("e1")).await,
-        Err(Refused::Rejected(_))
-    ));
+    assert!(matches!(handle.publish(workspace, event("e1")).await, Err(Refused::Rejected(_))));
     engine.shutdown(Duration::from_secs(5)).await;
 }

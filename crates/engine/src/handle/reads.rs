@@ -10,7 +10,8 @@ use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceI
 use super::{Handle, READ_PATIENCE, Refused};
 use crate::outgoing::{self, Secrets};
 use crate::views::{
-    Explanation,DeliveryFilter, DeliveryRow, EventFilter, LogEntry, LogFilter, Page, PageQuery, Subject, Views};
+    DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery, Subject, Views,
+};
 use crate::worker::headers_text;
 
 /// An entry of a log with the kept part of the response's body, and, where asked for, what was sent.
@@ -69,11 +70,8 @@ impl Handle {
         filter: LogFilter,
         query: PageQuery,
     ) -> Result<Page<AttemptDetail>, Refused> {
-        let page = self
-            .read(move |views| views.logs(workspace, webhook, &filter, query).map(LogEntry::clone))
-            .await?;
-        self.blocking(move |handle| page.map(|entry| handle.detail(entry, false)))
-            .await
+        let page = self.read(move |views| views.logs(workspace, webhook, &filter, query).map(LogEntry::clone)).await?;
+        self.blocking(move |handle| page.map(|entry| handle.detail(entry, false))).await
     }
 
     /// A page of deliveries, without their attempts.
@@ -86,12 +84,7 @@ impl Handle {
         filter: DeliveryFilter,
         query: PageQuery,
     ) -> Result<Page<DeliveryDetail>, Refused> {
-        self.read(move |views| {
-            views
-                .deliveries(workspace, &filter, query)
-                .map(|row| bare(row, views))
-        })
-        .await
+        self.read(move |views| views.deliveries(workspace, &filter, query).map(|row| bare(row, views))).await
     }
 
     /// A delivery with its attempts and what each sent; `None` when there is no such delivery.
@@ -106,9 +99,8 @@ impl Handle {
         let Some((mut delivery, entries)) = found.await? else {
             return Ok(None);
         };
-        delivery.attempts = self
-            .blocking(move |h| entries.into_iter().map(|entry| h.detail(entry, true)).collect())
-            .await?;
+        delivery.attempts =
+            self.blocking(move |h| entries.into_iter().map(|entry| h.detail(entry, true)).collect()).await?;
         Ok(Some(delivery))
     }
 
@@ -122,8 +114,7 @@ impl Handle {
         filter: EventFilter,
         query: PageQuery,
     ) -> Result<Page<Arc<Event>>, Refused> {
-        self.read(move |views| views.events(workspace, &filter, query).map(Arc::clone))
-            .await
+        self.read(move |views| views.events(workspace, &filter, query).map(Arc::clone)).await
     }
 
     /// An event with its payload and deliveries; `None` when there is no such event.
@@ -178,19 +169,13 @@ impl Handle {
         work: impl FnOnce(&Handle) -> T + Send + 'static,
     ) -> Result<T, Refused> {
         let handle = self.clone();
-        tokio::task::spawn_blocking(move || work(&handle))
-            .await
-            .map_err(|_| Refused::Closed)
+        tokio::task::spawn_blocking(move || work(&handle)).await.map_err(|_| Refused::Closed)
     }
 
     fn detail(&self, entry: LogEntry, with_request: bool) -> AttemptDetail {
         let response_body = self.payload(entry.position);
         let request = if with_request { self.request_of(&entry) } else { None };
-        AttemptDetail {
-            entry,
-            response_body,
-            request,
-        }
+        AttemptDetail { entry, response_body, request }
     }
 
     /// What lies beside a record. A payload that can't be read is said so in the process's own log and shown as empty.
@@ -224,9 +209,5 @@ impl Handle {
 }
 
 fn bare(row: &DeliveryRow, views: &Views) -> DeliveryDetail {
-    DeliveryDetail {
-        row: row.clone(),
-        status: views.status_of(&row.cell),
-        attempts: Vec::new(),
-    }
+    DeliveryDetail { row: row.clone(), status: views.status_of(&row.cell), attempts: Vec::new() }
 }

@@ -55,13 +55,7 @@ impl Handle {
             rate_limit: None,
         };
         settings.change(change);
-        webhook(
-            self.ask(Command::CreateWebhook {
-                workspace,
-                settings: Box::new(settings),
-            })
-            .await?,
-        )
+        webhook(self.ask(Command::CreateWebhook { workspace, settings: Box::new(settings) }).await?)
     }
 
     /// Changes what the draft names. What was in flight with the old settings may still end; nothing more is sent with them.
@@ -104,39 +98,15 @@ impl Handle {
         let (event, data) = self.sample(workspace, event_type)?;
         let _slot = self.0.trials.try_acquire().map_err(|_| Refused::Overloaded)?;
         let (reply, tried) = oneshot::channel();
-        let trial = Trial {
-            webhook,
-            event: event.clone(),
-            data,
-            started: event.accepted,
-            reply,
-        };
+        let trial = Trial { webhook, event: event.clone(), data, started: event.accepted, reply };
         let lane = &self.0.workers[id.0 as usize % self.0.workers.len()];
-        lane.try_send(Work::Test(Box::new(trial)))
-            .map_err(|_| Refused::Overloaded)?;
-        let Tried {
-            measured,
-            request_headers,
-            request_body,
-            response_headers,
-        } = tried.await.map_err(|_| Refused::Closed)?;
+        lane.try_send(Work::Test(Box::new(trial))).map_err(|_| Refused::Overloaded)?;
+        let Tried { measured, request_headers, request_body, response_headers } =
+            tried.await.map_err(|_| Refused::Closed)?;
         let (exchange, response_body) = (measured.exchange.clone(), measured.body.clone());
         let (event_id, event_type) = (event.id, event.event_type);
-        self.ask(Command::RecordTest {
-            workspace,
-            webhook: id,
-            event_id,
-            event_type,
-            measured,
-        })
-        .await?;
-        Ok(TestReport {
-            exchange,
-            request_headers,
-            request_body,
-            response_headers,
-            response_body,
-        })
+        self.ask(Command::RecordTest { workspace, webhook: id, event_id, event_type, measured }).await?;
+        Ok(TestReport { exchange, request_headers, request_body, response_headers, response_body })
     }
 
     /// A webhook.
@@ -146,14 +116,7 @@ impl Handle {
 
     /// A workspace's webhooks, newest first.
     pub fn webhooks(&self, workspace: WorkspaceId) -> Vec<Arc<Webhook>> {
-        self.0
-            .shared
-            .directory
-            .read()
-            .webhooks_in(workspace)
-            .rev()
-            .cloned()
-            .collect()
+        self.0.shared.directory.read().webhooks_in(workspace).rev().cloned().collect()
     }
 
     /// What should be said about a webhook though it can be used: its host leads to a refused address now.
@@ -171,11 +134,7 @@ impl Handle {
                 None
             }
         });
-        if faults.is_empty() {
-            Ok(host)
-        } else {
-            Err(Refused::Invalid(faults))
-        }
+        if faults.is_empty() { Ok(host) } else { Err(Refused::Invalid(faults)) }
     }
 
     fn check_url(&self, url: &str) -> Result<String, FieldError> {
@@ -221,17 +180,12 @@ impl Handle {
         let directory = self.0.shared.directory.read();
         let (profile_at, profile) = directory.profile_of(workspace).ok_or(Rejection::NoWorkspace)?;
         let Some(sample) = profile.sample(event_type) else {
-            let fault = FieldError::new(
-                "eventType",
-                format!("is not an event type of the profile {}", profile.name),
-            );
+            let fault = FieldError::new("eventType", format!("is not an event type of the profile {}", profile.name));
             return Err(Refused::Invalid(vec![fault]));
         };
         let mut salt = [0; 8];
         entropy::fill(&mut salt);
-        let id: EventId = format!("evt_test_{:016x}", u64::from_le_bytes(salt))
-            .parse()
-            .expect("letters, digits and _");
+        let id: EventId = format!("evt_test_{:016x}", u64::from_le_bytes(salt)).parse().expect("letters, digits and _");
         let now: Time = self.0.clock.now();
         let event = Event {
             at: Position::from_u64(0),

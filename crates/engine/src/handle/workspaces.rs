@@ -26,14 +26,7 @@ impl Handle {
     pub async fn create_workspace(&self, name: &str, profile: &str) -> Result<(Workspace, NewKey), Refused> {
         check_name(name)?;
         if self.0.shared.directory.read().profile_named(profile).is_none() {
-            let known: Vec<_> = self
-                .0
-                .shared
-                .directory
-                .read()
-                .profile_names()
-                .map(str::to_owned)
-                .collect();
+            let known: Vec<_> = self.0.shared.directory.read().profile_names().map(str::to_owned).collect();
             let fault = FieldError::new("profile", format!("must be one of {}", known.join(", ")));
             return Err(Refused::Invalid(vec![fault]));
         }
@@ -42,18 +35,11 @@ impl Handle {
             Refused::Full
         })?;
         let (key, key_hash) = new_key();
-        let command = Command::CreateWorkspace {
-            name: name.into(),
-            profile: profile.into(),
-            sealing_key,
-            key_hash,
-        };
+        let command = Command::CreateWorkspace { name: name.into(), profile: profile.into(), sealing_key, key_hash };
         let Reply::WorkspaceCreated(id, key_id) = self.ask(command).await? else {
             unreachable!("making a workspace is answered by WorkspaceCreated")
         };
-        let workspace = self
-            .workspace(id)
-            .ok_or(postrider_core::command::Rejection::NoWorkspace)?;
+        let workspace = self.workspace(id).ok_or(postrider_core::command::Rejection::NoWorkspace)?;
         Ok((workspace, NewKey { id: key_id, key }))
     }
 
@@ -63,9 +49,7 @@ impl Handle {
     /// When the name is not valid or there is no such workspace.
     pub async fn rename_workspace(&self, id: WorkspaceId, name: &str) -> Result<(), Refused> {
         check_name(name)?;
-        self.ask(Command::RenameWorkspace { id, name: name.into() })
-            .await
-            .map(drop)
+        self.ask(Command::RenameWorkspace { id, name: name.into() }).await.map(drop)
     }
 
     /// Deletes a workspace with all that is in it.
@@ -83,12 +67,7 @@ impl Handle {
     pub async fn create_key(&self, workspace: WorkspaceId, name: &str, scopes: Scopes) -> Result<NewKey, Refused> {
         check_name(name)?;
         let (key, hash) = new_key();
-        let command = Command::CreateKey {
-            workspace,
-            name: name.into(),
-            scopes,
-            hash,
-        };
+        let command = Command::CreateKey { workspace, name: name.into(), scopes, hash };
         let Reply::KeyCreated(id) = self.ask(command).await? else {
             unreachable!("making a key is answered by KeyCreated")
         };
@@ -121,17 +100,8 @@ impl Handle {
 
 fn check_name(name: &str) -> Result<(), Refused> {
     let fits = (1..=limits::NAME_CHARS_MAX).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    let message = || {
-        format!(
-            "must have 1 to {} characters and no control characters",
-            limits::NAME_CHARS_MAX
-        )
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(Refused::Invalid(vec![FieldError::new("name", message())]))
-    }
+    let message = || format!("must have 1 to {} characters and no control characters", limits::NAME_CHARS_MAX);
+    if fits { Ok(()) } else { Err(Refused::Invalid(vec![FieldError::new("name", message())])) }
 }
 
 fn new_key() -> (SecretString, KeyHash) {
@@ -150,10 +120,7 @@ fn random_key(prefix: &str) -> SecretString {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut random = [0; 32];
     entropy::fill(&mut random);
-    let digits: String = random
-        .iter()
-        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-        .collect();
+    let digits: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
     format!("{prefix}_{digits}").into()
 }
 

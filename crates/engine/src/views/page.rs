@@ -41,12 +41,7 @@ impl<T> Page<T> {
     /// The same page of other things.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         let items = self.items.into_iter().map(f).collect();
-        Page {
-            items,
-            total: self.total,
-            total_is_capped: self.total_is_capped,
-            next_cursor: self.next_cursor,
-        }
+        Page { items, total: self.total, total_is_capped: self.total_is_capped, next_cursor: self.next_cursor }
     }
 }
 
@@ -78,11 +73,7 @@ where
     I: Iterator<Item = (Cursor, &'a T)>,
 {
     let (total, total_is_capped) = count(after(None), &is_wanted);
-    let mut to_skip = if query.cursor.is_some() {
-        0
-    } else {
-        (query.page - 1) * query.page_size
-    };
+    let mut to_skip = if query.cursor.is_some() { 0 } else { (query.page - 1) * query.page_size };
     let mut items = Vec::new();
     let mut next_cursor = None;
     let mut last = None;
@@ -101,12 +92,7 @@ where
         }
         items.push(entry);
     }
-    Page {
-        items,
-        total,
-        total_is_capped,
-        next_cursor,
-    }
+    Page { items, total, total_is_capped, next_cursor }
 }
 
 /// How many are wanted, and whether the count stopped before it knew.
@@ -136,10 +122,7 @@ mod tests {
 
     fn page_of(entries: &[(Cursor, u64)], query: PageQuery, wanted: impl Fn(&u64) -> bool) -> Page<&u64> {
         let after = |cursor: Option<Cursor>| {
-            entries
-                .iter()
-                .filter(move |(at, _)| cursor.is_none_or(|c| *at < c))
-                .map(|(at, entry)| (*at, entry))
+            entries.iter().filter(move |(at, _)| cursor.is_none_or(|c| *at < c)).map(|(at, entry)| (*at, entry))
         };
         paginate(query, after, wanted)
     }
@@ -147,11 +130,7 @@ mod tests {
     #[test]
     fn walking_by_cursor_sees_every_entry_once_and_ends() {
         let entries = list(101);
-        let mut query = PageQuery {
-            page: 1,
-            page_size: 10,
-            cursor: None,
-        };
+        let mut query = PageQuery { page: 1, page_size: 10, cursor: None };
         let mut seen = Vec::new();
         for _ in 0..20 {
             let page = page_of(&entries, query, |n| n % 2 == 0);
@@ -166,15 +145,7 @@ mod tests {
     #[test]
     fn a_page_by_number_skips_the_pages_before_it() {
         let entries = list(25);
-        let page = page_of(
-            &entries,
-            PageQuery {
-                page: 3,
-                page_size: 10,
-                cursor: None,
-            },
-            |_| true,
-        );
+        let page = page_of(&entries, PageQuery { page: 3, page_size: 10, cursor: None }, |_| true);
         assert_eq!(page.items, [&4, &3, &2, &1, &0]);
         assert_eq!(page.next_cursor, None);
     }
@@ -182,11 +153,7 @@ mod tests {
     #[test]
     fn a_rare_entry_far_down_makes_a_short_page_that_goes_on() {
         let entries = list(120_000);
-        let mut query = PageQuery {
-            page: 1,
-            page_size: 10,
-            cursor: None,
-        };
+        let mut query = PageQuery { page: 1, page_size: 10, cursor: None };
         let mut pages = 0;
         let mut seen = Vec::new();
         loop {
@@ -202,11 +169,7 @@ mod tests {
 
     #[test]
     fn the_total_is_exact_up_to_ten_thousand() {
-        let query = PageQuery {
-            page: 1,
-            page_size: 1,
-            cursor: None,
-        };
+        let query = PageQuery { page: 1, page_size: 1, cursor: None };
         let of = |n| {
             let entries = list(n);
             let page = page_of(&entries, query, |_| true);

@@ -57,17 +57,10 @@ pub struct EventFilter {
 impl LogFilter {
     fn wants(&self, entry: &LogEntry) -> bool {
         let started = entry.attempt.started;
-        self.event_type
-            .as_deref()
-            .is_none_or(|t| t == entry.subject.event_type())
+        self.event_type.as_deref().is_none_or(|t| t == entry.subject.event_type())
             && self.outcome.is_none_or(|o| o == entry.attempt.outcome)
-            && self
-                .status_code
-                .is_none_or(|c| Some(c) == entry.attempt.exchange.status_code)
-            && self
-                .event_id
-                .as_deref()
-                .is_none_or(|id| id == entry.subject.event_id().as_str())
+            && self.status_code.is_none_or(|c| Some(c) == entry.attempt.exchange.status_code)
+            && self.event_id.as_deref().is_none_or(|id| id == entry.subject.event_id().as_str())
             && self.since.is_none_or(|since| started >= since)
             && self.until.is_none_or(|until| started < until)
     }
@@ -77,10 +70,7 @@ impl EventFilter {
     fn wants(&self, event: &Event) -> bool {
         self.id.as_deref().is_none_or(|id| id == event.id.as_str())
             && self.event_type.as_deref().is_none_or(|t| t == &*event.event_type)
-            && self
-                .campaign
-                .as_deref()
-                .is_none_or(|c| Some(c) == event.campaign.as_deref())
+            && self.campaign.as_deref().is_none_or(|c| Some(c) == event.campaign.as_deref())
             && self.since.is_none_or(|since| event.accepted >= since)
             && self.until.is_none_or(|until| event.accepted < until)
     }
@@ -122,16 +112,10 @@ impl Views {
         let rows = self.workspaces.get(&workspace).map(|w| &w.deliveries);
         let after = |cursor: Option<Cursor>| {
             let end = cursor.map_or(Bound::Unbounded, |(event, ordinal)| {
-                Bound::Excluded(DeliveryKey {
-                    event: Position::from_u64(event),
-                    ordinal,
-                })
+                Bound::Excluded(DeliveryKey { event: Position::from_u64(event), ordinal })
             });
             let older = rows.map(|rows| rows.range((Bound::Unbounded, end)).rev());
-            older
-                .into_iter()
-                .flatten()
-                .map(|(key, row)| ((key.event.to_u64(), key.ordinal), row))
+            older.into_iter().flatten().map(|(key, row)| ((key.event.to_u64(), key.ordinal), row))
         };
         paginate(query, after, |row| {
             filter.webhook.is_none_or(|webhook| webhook == row.cell.webhook)
@@ -158,10 +142,7 @@ impl Views {
 
     /// The attempts of a delivery, oldest first.
     pub fn attempts<'a>(&'a self, row: &'a DeliveryRow) -> impl Iterator<Item = &'a LogEntry> {
-        let log = self
-            .workspaces
-            .get(&row.cell.workspace)
-            .and_then(|w| w.logs.get(&row.cell.webhook));
+        let log = self.workspaces.get(&row.cell.workspace).and_then(|w| w.logs.get(&row.cell.webhook));
         row.attempts.iter().filter_map(move |id| log?.get(id))
     }
 
@@ -169,14 +150,8 @@ impl Views {
     pub fn event(&self, workspace: WorkspaceId, id: &EventId) -> Option<(&Arc<Event>, Vec<&DeliveryRow>)> {
         let view = self.workspaces.get(&workspace)?;
         let event = view.event(id)?;
-        let first = DeliveryKey {
-            event: event.at,
-            ordinal: 0,
-        };
-        let last = DeliveryKey {
-            event: event.at,
-            ordinal: u32::MAX,
-        };
+        let first = DeliveryKey { event: event.at, ordinal: 0 };
+        let last = DeliveryKey { event: event.at, ordinal: u32::MAX };
         Some((event, view.deliveries.range(first..=last).map(|(_, row)| row).collect()))
     }
 }

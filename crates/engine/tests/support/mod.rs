@@ -18,10 +18,7 @@ pub async fn receiver(statuses: &'static [u16]) -> (String, mpsc::UnboundedRecei
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut statuses = statuses
-            .iter()
-            .copied()
-            .chain(std::iter::repeat(statuses[statuses.len() - 1]));
+        let mut statuses = statuses.iter().copied().chain(std::iter::repeat(statuses[statuses.len() - 1]));
         while let Ok((mut socket, _)) = listener.accept().await {
             let status = statuses.next().unwrap();
             let request = read_request(&mut socket).await;
@@ -38,10 +35,8 @@ async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|l| l.strip_prefix("content-length: ")?.parse::<usize>().ok())
-                .unwrap_or(0);
+            let length =
+                head.lines().find_map(|l| l.strip_prefix("content-length: ")?.parse::<usize>().ok()).unwrap_or(0);
             if body.len() >= length {
                 return text;
             }
@@ -61,10 +56,7 @@ pub async fn subscribe(handle: &Handle, url: &str, delays: &[&str]) -> (Workspac
         url: Field::Set(url.into()),
         events: Field::Set(vec!["EMAIL_SENT".into()]),
         secret: Field::Set("correct horse".into()),
-        retry_policy: Field::Set(PolicyDraft {
-            delays: delays.iter().map(|d| d.to_string()).collect(),
-            jitter: 0.0,
-        }),
+        retry_policy: Field::Set(PolicyDraft { delays: delays.iter().map(|d| d.to_string()).collect(), jitter: 0.0 }),
         ..WebhookDraft::default()
     };
     let webhook = handle.create_webhook(workspace.id, draft).await.unwrap();
@@ -81,11 +73,7 @@ pub fn event(id: &str) -> EventDraft {
     }
 }
 
-pub const FIRST_PAGE: PageQuery = PageQuery {
-    page: 1,
-    page_size: 50,
-    cursor: None,
-};
+pub const FIRST_PAGE: PageQuery = PageQuery { page: 1, page_size: 50, cursor: None };
 
 pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let waiting = async {
@@ -96,7 +84,5 @@ pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>
             }
         }
     };
-    tokio::time::timeout(limit, waiting)
-        .await
-        .expect("it should have happened by now")
+    tokio::time::timeout(limit, waiting).await.expect("it should have happened by now")
 }
