@@ -55,10 +55,7 @@ impl Block {
 
     /// The same block as if it had been read without payloads; shares the buffer.
     pub(crate) fn front(&self) -> Block {
-        Block {
-            bytes: self.bytes.slice(..self.header.front_len()),
-            ..self.clone()
-        }
+        Block { bytes: self.bytes.slice(..self.header.front_len()), ..self.clone() }
     }
 
     /// Its number: dense, from 0.
@@ -147,10 +144,7 @@ impl Block {
                 bytes[entry.payload_range()].fill(0);
             }
         }
-        Block {
-            bytes: bytes.into(),
-            ..self.clone()
-        }
+        Block { bytes: bytes.into(), ..self.clone() }
     }
 
     /// The first thing outside of the crcs of head, table and facts that is wrong: a payload, or padding that is not zero.
@@ -158,12 +152,19 @@ impl Block {
         for index in 0..self.len() {
             self.payload(index)?;
         }
+        self.check_padding()
+    }
+
+    /// Whether the payload of the fact at `index` is all zeros; `None` if it has none.
+    pub(crate) fn is_zeros(&self, index: u32) -> Option<bool> {
+        let entry = self.entries.get(index as usize)?;
+        let has_one = entry.payload_len != NO_PAYLOAD;
+        has_one.then(|| self.bytes[entry.payload_range()].iter().all(|&byte| byte == 0))
+    }
+
+    pub(crate) fn check_padding(&self) -> Result<(), Fault> {
         let used = self.header.front_len() + self.header.payloads_len as usize;
-        if self.bytes[used..].iter().all(|&byte| byte == 0) {
-            Ok(())
-        } else {
-            Err(Fault::Padding)
-        }
+        if self.bytes[used..].iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Fault::Padding) }
     }
 
     /// All of it, as it lies in the log.
@@ -198,11 +199,7 @@ pub(crate) fn check_front(header: &Header, bytes: &[u8]) -> Result<(), Fault> {
     if crc32c::crc32c(table) != header.table_crc {
         return Err(Fault::Table);
     }
-    if crc32c::crc32c(facts) != header.facts_crc {
-        Err(Fault::Facts)
-    } else {
-        Ok(())
-    }
+    if crc32c::crc32c(facts) != header.facts_crc { Err(Fault::Facts) } else { Ok(()) }
 }
 
 /// The table, with offsets in place of lengths. Lengths must add up to what the head says.
@@ -212,19 +209,9 @@ fn entries(header: &Header, bytes: &[u8]) -> Result<Arc<[Entry]>, Fault> {
         .chunks_exact(ENTRY)
         .map(|row| {
             let (fact_len, payload_len, payload_crc) = (u32_at(row, 0), u32_at(row, 4), u32_at(row, 8));
-            let entry = Entry {
-                fact: fact as u32,
-                fact_len,
-                payload: payload as u32,
-                payload_len,
-                payload_crc,
-            };
+            let entry = Entry { fact: fact as u32, fact_len, payload: payload as u32, payload_len, payload_crc };
             fact += u64::from(fact_len);
-            payload += if payload_len == NO_PAYLOAD {
-                0
-            } else {
-                u64::from(payload_len)
-            };
+            payload += if payload_len == NO_PAYLOAD { 0 } else { u64::from(payload_len) };
             entry
         })
         .collect();
@@ -241,19 +228,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn chain(number: u64) -> Chain {
-        let owner = Owner {
-            shard: 3,
-            node: 0x0102_0304_0506_0708,
-            epoch: 9,
-        };
+        let owner = Owner { shard: 3, node: 0x0102_0304_0506_0708, epoch: 9 };
         let hash = ChainHash(*b"previous-hash-16");
-        Chain {
-            next: number,
-            hash,
-            time: Time(5),
-            owner,
-            ..Chain::start(LogId(*b"log-id-16-bytes!"))
-        }
+        Chain { next: number, hash, time: Time(5), owner, ..Chain::start(LogId(*b"log-id-16-bytes!")) }
     }
 
     fn bytes(header: &Header, batch: &Batch) -> Vec<u8> {
@@ -319,10 +296,7 @@ mod tests {
         assert_eq!(hex(&encoded[HEADER..HEADER + 2 * ENTRY]), GOLDEN_TABLE);
         assert_eq!(&encoded[HEADER + 2 * ENTRY..][..27], b"first factsecondits payload");
         assert!(encoded.len() == 512 && encoded[HEADER + 2 * ENTRY + 27..].iter().all(|&b| b == 0));
-        assert_eq!(
-            chain(7).bare(Kind::Seal, Owner::default()).hash().to_string(),
-            GOLDEN_SEAL_HASH
-        );
+        assert_eq!(chain(7).bare(Kind::Seal, Owner::default()).hash().to_string(), GOLDEN_SEAL_HASH);
     }
 
     const GOLDEN_HEAD: &str = concat!(

@@ -38,9 +38,7 @@ pub struct FaultDisk {
 impl fmt::Debug for FaultDisk {
     /// Without what it holds, which would fill a screen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FaultDisk")
-            .field("names", &self.names())
-            .finish_non_exhaustive()
+        f.debug_struct("FaultDisk").field("names", &self.names()).finish_non_exhaustive()
     }
 }
 
@@ -50,6 +48,7 @@ struct State {
     /// The image as it was when the power was cut; what came after never happened.
     frozen: Option<Image>,
     locked: bool,
+    reads: u64,
     writes: u64,
     syncs: u64,
     freeze_at_sync: Option<u64>,
@@ -67,6 +66,11 @@ impl FaultDisk {
     /// Syncs of files and of names so far.
     pub fn syncs(&self) -> u64 {
         self.state.lock().syncs
+    }
+
+    /// Reads of files so far.
+    pub fn reads(&self) -> u64 {
+        self.state.lock().reads
     }
 
     /// Cuts the power during sync number `sync`, counted from 0 and from the disk's beginning. The program is not told.
@@ -95,12 +99,7 @@ impl FaultDisk {
     pub fn crash(&self, keep: Keep) -> FaultDisk {
         let state = self.state.lock();
         let image = state.frozen.as_ref().unwrap_or(&state.image).crash(keep);
-        FaultDisk {
-            state: Arc::new(Mutex::new(State {
-                image,
-                ..State::default()
-            })),
-        }
+        FaultDisk { state: Arc::new(Mutex::new(State { image, ..State::default() })) }
     }
 
     /// The names of all files.
@@ -185,18 +184,12 @@ impl Disk for FaultDisk {
 
     fn open(&self, name: &str, _write: bool) -> io::Result<FaultFile> {
         let file = self.state.lock().image.find(name)?;
-        Ok(FaultFile {
-            disk: self.clone(),
-            file,
-        })
+        Ok(FaultFile { disk: self.clone(), file })
     }
 
     fn create(&self, name: &str) -> io::Result<FaultFile> {
         let file = self.state.lock().image.create(name);
-        Ok(FaultFile {
-            disk: self.clone(),
-            file,
-        })
+        Ok(FaultFile { disk: self.clone(), file })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -232,11 +225,9 @@ impl DiskFile for FaultFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state.lock();
-        let bytes = state.image.files[self.file]
-            .now
-            .get(offset as usize..)
-            .unwrap_or_default();
+        let mut state = self.disk.state.lock();
+        state.reads += 1;
+        let bytes = state.image.files[self.file].now.get(offset as usize..).unwrap_or_default();
         let read = bytes.len().min(buffer.len());
         buffer[..read].copy_from_slice(&bytes[..read]);
         Ok(read)

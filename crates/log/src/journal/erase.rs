@@ -76,3 +76,41 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultDisk;
+    use crate::journal::{Journal, Options};
+    use crate::{Batch, EventLog, LogId, LogReader, Payload};
+    use postrider_core::Time;
+
+    #[test]
+    fn a_payload_that_is_half_erased_is_read_again_once_it_is_erased() {
+        let disk = FaultDisk::new();
+        let journal = Journal::open_on(disk.clone(), Options::new(LogId([1; 16]), Time(0))).expect("opens");
+        let mut log = journal.claim(1, 2, Time(0)).expect("claims");
+        let mut batch = Batch::new(Time(1));
+        batch.push(b"fact", Some(Payload::new(&[7; 100])));
+        log.writer.append(1, &batch).expect("appends");
+        let at = Position::new(1, 0);
+        let hole = log.writer.holes(&[at]).expect("reads").remove(0);
+        let file = disk.open(&segment::name(0), true).expect("is there");
+        let zeros = |from: u64| file.write_at(&mut [IoSlice::new(&[0; 50])], hole.offset + from).expect("writes");
+
+        std::thread::scope(|scope| {
+            let erasing = log.writer.shared.erasing.lock();
+            zeros(0);
+            let before = disk.reads();
+            let reader = scope.spawn(|| log.reader.payload(at));
+            // Block heads 0 and 1, the table, half of the payload.
+            while disk.reads() < before + 4 {
+                std::thread::yield_now();
+            }
+            zeros(50);
+            drop(erasing);
+            let read = reader.join().expect("returns");
+            assert!(matches!(read, Err(ReadError::Erased(_))), "{read:?}");
+        });
+    }
+}

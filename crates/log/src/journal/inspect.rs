@@ -2,11 +2,11 @@
 
 use super::disk::Disk;
 use super::head::Head;
-use super::recovery::{OpenError, beginning, check_payloads, segments};
+use super::recovery::{OpenError, beginning, segments};
 use super::segment;
-use super::walk::{Walk, damage, read_block};
+use super::walk::{Found, Walk, damage, read_block};
 use crate::{Block, Damage, LogId, ReadError};
-use postrider_core::Time;
+use postrider_core::{Position, Time};
 use std::io;
 
 /// A journal that is opened for reading only, without its lock.
@@ -47,6 +47,10 @@ pub struct Stats {
     pub time_first: Option<Time>,
     /// The last block's time.
     pub time_last: Option<Time>,
+    /// Payloads that were to be erased and are zeros.
+    pub erased: u64,
+    /// Payloads that were to be erased and are not zeros, or not all of them: a crash came between the fact and the erasure.
+    pub to_erase: Vec<Position>,
     /// A last block that was begun and never acknowledged. Not counted; opening drops it.
     pub torn: Option<Damage>,
 }
@@ -78,9 +82,7 @@ impl<D: Disk> Inspect<D> {
     /// When there is none that this version can read. Damage past the file `HEAD` is found later, by reading.
     pub fn open_on(disk: D) -> Result<Inspect<D>, OpenError> {
         let names = disk.list()?;
-        let head = Head::read(&disk, &names)?.ok_or_else(|| OpenError::NoLog {
-            folder: disk.describe(),
-        })?;
+        let head = Head::read(&disk, &names)?.ok_or_else(|| OpenError::NoLog { folder: disk.describe() })?;
         let (segments, _) = segments(&names, head.first);
         Ok(Inspect { disk, head, segments })
     }
@@ -111,15 +113,22 @@ impl<D: Disk> Inspect<D> {
         })
     }
 
-    /// Reads everything, payloads too.
+    /// Reads everything, payloads too, of a log in which nothing was erased.
     ///
     /// # Errors
     /// `Damaged` with the first fault.
     pub fn verify(&self) -> Result<Stats, VerifyError> {
-        let mut stats = Stats {
-            segments: self.segments.len() as u64,
-            ..Stats::default()
-        };
+        self.verify_erased(|_| false)
+    }
+
+    /// Reads everything, payloads too. `is_erased` tells of which facts the payloads were to be erased: whoever reads the facts knows.
+    /// These may be anything, since a crash during an erasure leaves sectors of both kinds; what is not zeros yet is listed in
+    /// [`Stats::to_erase`]. Every other payload must match its crc.
+    ///
+    /// # Errors
+    /// `Damaged` with the first fault; with [`Fault::Erased`](crate::Fault::Erased) for zeros that `is_erased` knows nothing of.
+    pub fn verify_erased(&self, is_erased: impl Fn(Position) -> bool) -> Result<Stats, VerifyError> {
+        let mut stats = Stats { segments: self.segments.len() as u64, ..Stats::default() };
         let mut walk = self.walk();
         // Of the newest segment; a torn tail only if no block follows.
         let mut suspect: Option<Damage> = None;
@@ -127,7 +136,7 @@ impl<D: Disk> Inspect<D> {
             if let Some(damage) = suspect {
                 return Err(damage.into());
             }
-            suspect = check_payloads(&self.disk, &found)?;
+            suspect = self.check_payloads(&found, &is_erased, &mut stats)?;
             match &suspect {
                 Some(damage) if !found.newest => return Err(damage.clone().into()),
                 Some(_) => {}
@@ -136,11 +145,32 @@ impl<D: Disk> Inspect<D> {
         }
         match (suspect, walk.torn) {
             (Some(damage), Some(_)) => Err(damage.into()),
-            (suspect, torn) => Ok(Stats {
-                torn: suspect.or(torn),
-                ..stats
-            }),
+            (suspect, torn) => Ok(Stats { torn: suspect.or(torn), ..stats }),
         }
+    }
+
+    /// What is wrong with the payloads of `found`; counts those that were to be erased.
+    fn check_payloads(
+        &self,
+        found: &Found,
+        is_erased: impl Fn(Position) -> bool,
+        stats: &mut Stats,
+    ) -> io::Result<Option<Damage>> {
+        let name = segment::name(found.segment);
+        let block = read_block(&self.disk.open(&name, false)?, found.offset, &found.header)?;
+        let fault = block.and_then(|block| {
+            for index in 0..block.len() {
+                let at = Position::new(block.number(), index);
+                match block.is_zeros(index) {
+                    None => {}
+                    Some(true) if is_erased(at) => stats.erased += 1,
+                    Some(false) if is_erased(at) => stats.to_erase.push(at),
+                    Some(_) => drop(block.payload(index)?),
+                }
+            }
+            block.check_padding()
+        });
+        Ok(fault.err().map(|fault| damage(&name, found.offset, found.header.number, fault)))
     }
 }
 
@@ -149,11 +179,7 @@ fn next_stored<D: Disk>(disk: &D, walk: &mut Walk<'_, D>) -> Result<Option<Store
     let name = segment::name(found.segment);
     let block = read_block(&disk.open(&name, false)?, found.offset, &found.header)?;
     let block = block.map_err(|fault| damage(&name, found.offset, found.header.number, fault))?;
-    Ok(Some(Stored {
-        file: format!("log/{name}"),
-        offset: found.offset,
-        block,
-    }))
+    Ok(Some(Stored { file: format!("log/{name}"), offset: found.offset, block }))
 }
 
 impl Stats {
