@@ -18,10 +18,7 @@ pub struct Payload<'a> {
 impl<'a> Payload<'a> {
     /// Computes the crc here.
     pub fn new(bytes: &'a [u8]) -> Payload<'a> {
-        Payload {
-            bytes,
-            crc32c: crc32c::crc32c(bytes),
-        }
+        Payload { bytes, crc32c: crc32c::crc32c(bytes) }
     }
 }
 
@@ -37,10 +34,7 @@ pub struct Batch {
 impl Batch {
     /// Without facts yet.
     pub fn new(time: Time) -> Batch {
-        Batch {
-            time,
-            ..Batch::default()
-        }
+        Batch { time, ..Batch::default() }
     }
 
     /// Empty again and at another time; keeps its capacity.
@@ -65,16 +59,9 @@ impl Batch {
         let fact_len = self.facts.len().checked_sub(start).expect("encode only appends");
         let (payload_len, crc) = match payload {
             Some(payload) => {
-                debug_assert_eq!(
-                    crc32c::crc32c(payload.bytes),
-                    payload.crc32c,
-                    "the crc is that of the bytes"
-                );
+                debug_assert_eq!(crc32c::crc32c(payload.bytes), payload.crc32c, "the crc is that of the bytes");
                 self.payloads.extend_from_slice(payload.bytes);
-                (
-                    u32::try_from(payload.bytes.len()).ok().filter(|&len| len != NO_PAYLOAD),
-                    payload.crc32c,
-                )
+                (u32::try_from(payload.bytes.len()).ok().filter(|&len| len != NO_PAYLOAD), payload.crc32c)
             }
             None => (Some(NO_PAYLOAD), 0),
         };
@@ -137,10 +124,7 @@ mod tests {
         batch.push(b"refused", Some(Payload::new(b"payload")));
         batch.push(b"refused as well", None);
         batch.truncate(1);
-        assert_eq!(
-            (batch.table, batch.facts, batch.payloads),
-            (before.table, before.facts, before.payloads)
-        );
+        assert_eq!((batch.table, batch.facts, batch.payloads), (before.table, before.facts, before.payloads));
     }
 
     #[test]

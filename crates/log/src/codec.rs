@@ -38,7 +38,8 @@ pub enum DecodeError {
 /// Appends the bytes of a fact to `out`; `time` is its record's.
 pub fn encode(fact: &Fact, time: Time, out: &mut Vec<u8>) {
     let wire = wire::WireFact::from_domain(fact, time);
-    bincode::encode_into_std_write(wire, out, CONFIG).expect("a vector takes every byte, and facts are bounded below the limit");
+    bincode::encode_into_std_write(wire, out, CONFIG)
+        .expect("a vector takes every byte, and facts are bounded below the limit");
 }
 
 /// Reads a fact; strings are borrowed until they move into the domain's types.

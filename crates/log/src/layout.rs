@@ -133,28 +133,18 @@ impl Header {
             log: LogId(hash_at(bytes, 16)),
             number: u64_at(bytes, 32),
             time: Time(u64_at(bytes, 40)),
-            owner: Owner {
-                epoch: u64_at(bytes, 48),
-                node: u64_at(bytes, 56),
-                shard: u32_at(bytes, 64),
-            },
+            owner: Owner { epoch: u64_at(bytes, 48), node: u64_at(bytes, 56), shard: u32_at(bytes, 64) },
             facts_len: u32_at(bytes, 68),
             payloads_len: u32_at(bytes, 72),
             table_crc: u32_at(bytes, 76),
             facts_crc: u32_at(bytes, 80),
             previous: ChainHash(hash_at(bytes, 84)),
         };
-        let (front, payloads) = (
-            u64::from(header.count) * ENTRY as u64 + u64::from(header.facts_len),
-            header.payloads_len,
-        );
+        let (front, payloads) =
+            (u64::from(header.count) * ENTRY as u64 + u64::from(header.facts_len), header.payloads_len);
         let fits = front + u64::from(payloads) + HEADER as u64 <= limits::BLOCK_BYTES_MAX as u64;
         let bare = header.kind == Kind::Facts || front + u64::from(payloads) == 0;
-        if fits && bare && header.number <= Position::BLOCK_MAX {
-            Ok(header)
-        } else {
-            Err(Fault::Length)
-        }
+        if fits && bare && header.number <= Position::BLOCK_MAX { Ok(header) } else { Err(Fault::Length) }
     }
 
     /// How block `number` of `log` begins: the magic, then from byte 16 on the log's id and the number.
@@ -203,14 +193,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// Before the first block of a log.
     pub fn start(log: LogId) -> Chain {
-        Chain {
-            log,
-            next: 0,
-            hash: ChainHash::default(),
-            time: Time(0),
-            owner: Owner::default(),
-            kind: None,
-        }
+        Chain { log, next: 0, hash: ChainHash::default(), time: Time(0), owner: Owner::default(), kind: None }
     }
 
     /// Why `header` is not that of the next block.
@@ -287,16 +270,8 @@ mod tests {
 
     #[test]
     fn only_the_next_block_of_this_chain_is_taken() {
-        let start = Chain {
-            next: 7,
-            time: Time(50),
-            ..Chain::start(LogId([1; 16]))
-        };
-        let owner = Owner {
-            shard: 1,
-            node: 2,
-            epoch: 3,
-        };
+        let start = Chain { next: 7, time: Time(50), ..Chain::start(LogId([1; 16])) };
+        let owner = Owner { shard: 1, node: 2, epoch: 3 };
         let last = start.bare(Kind::Owner, owner);
         let chain = start.then(&last);
         let next = chain.bare(Kind::Seal, owner);
@@ -305,30 +280,12 @@ mod tests {
         assert_eq!(chain.check(&Header { time: Time(51), ..next }), Ok(()));
 
         let refused = [
-            (
-                Header {
-                    log: LogId([2; 16]),
-                    ..next
-                },
-                Fault::ForeignLog(LogId([2; 16])),
-            ),
+            (Header { log: LogId([2; 16]), ..next }, Fault::ForeignLog(LogId([2; 16]))),
             (Header { number: 9, ..next }, Fault::Number(9)),
             (last, Fault::Number(7)),
-            (
-                Header {
-                    previous: ChainHash([0; 16]),
-                    ..next
-                },
-                Fault::Chain,
-            ),
+            (Header { previous: ChainHash([0; 16]), ..next }, Fault::Chain),
             (Header { time: Time(49), ..next }, Fault::Time),
-            (
-                Header {
-                    owner: Owner { epoch: 2, ..owner },
-                    ..next
-                },
-                Fault::Epoch,
-            ),
+            (Header { owner: Owner { epoch: 2, ..owner }, ..next }, Fault::Epoch),
         ];
         for (header, fault) in refused {
             assert_eq!(chain.check(&header), Err(fault));

@@ -48,9 +48,7 @@ impl Memory {
             next_append: None,
             crashed: false,
         };
-        Memory {
-            shared: Arc::new(Mutex::new(shared)),
-        }
+        Memory { shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// From now on all blocks together may have `bytes`; what is over that is `Full`.
@@ -66,14 +64,9 @@ impl Memory {
     /// Pulls the plug: every writer of this log fails from now on. Returns the log as the next process finds it.
     pub fn crash(&self) -> Memory {
         let mut shared = self.shared.lock();
-        let survivor = Shared {
-            next_append: None,
-            ..shared.clone()
-        };
+        let survivor = Shared { next_append: None, ..shared.clone() };
         shared.crashed = true;
-        Memory {
-            shared: Arc::new(Mutex::new(survivor)),
-        }
+        Memory { shared: Arc::new(Mutex::new(survivor)) }
     }
 }
 
@@ -85,40 +78,19 @@ impl EventLog for Memory {
         let mut shared = self.shared.lock();
         let last = shared.chain;
         if last.next > 0 && last.owner.shard != shard {
-            return Err(ClaimError::WrongShard {
-                asked: shard,
-                found: last.owner.shard,
-            });
+            return Err(ClaimError::WrongShard { asked: shard, found: last.owner.shard });
         }
-        let owner = Owner {
-            shard,
-            node,
-            epoch: last.owner.epoch + 1,
-        };
-        let header = Header {
-            time: last.time.max(now),
-            ..last.bare(Kind::Owner, owner)
-        };
+        let owner = Owner { shard, node, epoch: last.owner.epoch + 1 };
+        let header = Header { time: last.time.max(now), ..last.bare(Kind::Owner, owner) };
         shared.reserve(header.block_len()).map_err(|error| match error {
             ReserveError::Full | ReserveError::TooLarge(_) => ClaimError::Full,
             ReserveError::Unavailable(why) => ClaimError::Unavailable(why),
         })?;
         shared.push(&header, &Batch::default());
         drop(shared);
-        let writer = Writer {
-            shared: self.shared.clone(),
-            owner,
-            tail: last.next + 1,
-            poison: None,
-        };
+        let writer = Writer { shared: self.shared.clone(), owner, tail: last.next + 1, poison: None };
         let reader = Reader { shared: self.shared };
-        Ok(Claimed {
-            writer,
-            reader,
-            log: last.log,
-            owner,
-            time: header.time,
-        })
+        Ok(Claimed { writer, reader, log: last.log, owner, time: header.time })
     }
 }
 
@@ -164,16 +136,9 @@ impl Writer {
         let mut shared = self.shared.lock();
         let chain = shared.chain;
         if expected != chain.next || chain.owner != self.owner {
-            return Err(AppendError::Fenced {
-                expected,
-                tail: chain.next,
-            });
+            return Err(AppendError::Fenced { expected, tail: chain.next });
         }
-        let header = if kind == Kind::Facts {
-            chain.facts(batch)
-        } else {
-            chain.bare(kind, chain.owner)
-        };
+        let header = if kind == Kind::Facts { chain.facts(batch) } else { chain.bare(kind, chain.owner) };
         if kind == Kind::Facts || shared.crashed {
             shared.reserve(batch.bytes())?;
         }
@@ -216,11 +181,7 @@ impl LogWriter for Writer {
 
     fn seal(&mut self) -> Result<(), AppendError> {
         let sealed = self.poison.is_none() && self.shared.lock().chain.kind == Some(Kind::Seal);
-        if sealed {
-            Ok(())
-        } else {
-            self.write(self.tail, &Batch::default(), Kind::Seal).map(drop)
-        }
+        if sealed { Ok(()) } else { self.write(self.tail, &Batch::default(), Kind::Seal).map(drop) }
     }
 
     fn erase(&mut self, payloads: &[Position]) -> Result<(), EraseError> {
@@ -236,9 +197,7 @@ impl LogWriter for Writer {
             return Err(EraseError::Unavailable(Arc::new(io::Error::other("crashed"))));
         }
         if shared.chain.owner != self.owner {
-            return Err(EraseError::Fenced {
-                tail: shared.chain.next,
-            });
+            return Err(EraseError::Fenced { tail: shared.chain.next });
         }
         for in_block in payloads.chunk_by(|a, b| a.block() == b.block()) {
             let block = &mut shared.blocks[in_block[0].block() as usize];
@@ -272,12 +231,7 @@ impl LogReader for Reader {
         let Some(block) = self.read_block(at.block())? else {
             return Ok(None);
         };
-        let damaged = |fault| Damage {
-            file: "memory".into(),
-            offset: 0,
-            block: at.block(),
-            fault,
-        };
+        let damaged = |fault| Damage { file: "memory".into(), offset: 0, block: at.block(), fault };
         Ok(block.payload(at.index()).map_err(damaged)?)
     }
 

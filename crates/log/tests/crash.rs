@@ -48,18 +48,10 @@ fn check(survivor: &FaultDisk, appended: &[(u64, Content)], cut: u64, what: &str
     let mut log = claim(survivor);
     let (first, end) = (report.first as usize, report.end as usize);
     let found = contents(&log.reader);
-    let expected: Vec<Content> = appended[first..end]
-        .iter()
-        .map(|(_, content)| content.clone())
-        .collect();
+    let expected: Vec<Content> = appended[first..end].iter().map(|(_, content)| content.clone()).collect();
     assert_eq!(found[..end - first], expected, "{what}");
-    log.writer
-        .append(report.end + 1, &batch(report.end + 1))
-        .expect("goes on");
-    assert!(
-        !survivor.names().contains(&"next.tmp".into()),
-        "{what}: a segment in the making is left"
-    );
+    log.writer.append(report.end + 1, &batch(report.end + 1)).expect("goes on");
+    assert!(!survivor.names().contains(&"next.tmp".into()), "{what}: a segment in the making is left");
     drop(log);
     assert_eq!(open(survivor).expect("opens").report().end, report.end + 2, "{what}");
 }
@@ -74,16 +66,9 @@ fn a_power_cut_during_any_sync_loses_nothing_acknowledged() {
         let disk = FaultDisk::new();
         disk.freeze_at_sync(cut);
         assert_eq!(workload(&disk), appended, "the workload is the same each time");
-        let keeps = [Keep::Nothing, Keep::Everything]
-            .into_iter()
-            .chain((0..24).map(Keep::Sectors));
+        let keeps = [Keep::Nothing, Keep::Everything].into_iter().chain((0..24).map(Keep::Sectors));
         for keep in keeps {
-            check(
-                &disk.crash(keep),
-                &appended,
-                cut,
-                &format!("cut at sync {cut}, {keep:?}"),
-            );
+            check(&disk.crash(keep), &appended, cut, &format!("cut at sync {cut}, {keep:?}"));
         }
     }
 }
@@ -102,24 +87,14 @@ fn a_last_block_torn_at_any_byte_is_dropped_whole() {
     let expected = contents(&log.reader);
     for bytes in 0..=last.bytes() {
         let survivor = disk.crash(Keep::Prefix(bytes));
-        let report = open(&survivor)
-            .unwrap_or_else(|error| panic!("torn at {bytes}: {error}"))
-            .report();
+        let report = open(&survivor).unwrap_or_else(|error| panic!("torn at {bytes}: {error}")).report();
         // Padding is zeros, which the space held before: the block is whole with its last payload byte.
         let whole = report.end == 5;
         // Up to the number (its first byte is at 32) nothing tells a begun block from what the space held before.
-        assert_eq!(
-            report.torn.is_some(),
-            !whole && bytes > 32,
-            "torn at {bytes}: {report:?}"
-        );
+        assert_eq!(report.torn.is_some(), !whole && bytes > 32, "torn at {bytes}: {report:?}");
         assert!(whole || bytes < last.bytes());
         let log = claim(&survivor);
-        assert_eq!(
-            contents(&log.reader)[..report.end as usize],
-            expected[..report.end as usize],
-            "torn at {bytes}"
-        );
+        assert_eq!(contents(&log.reader)[..report.end as usize], expected[..report.end as usize], "torn at {bytes}");
     }
 }
 
@@ -133,10 +108,7 @@ fn a_block_whose_payload_did_not_reach_the_disk_is_torn() {
     let survivor = disk.crash(Keep::Prefix(last.bytes() - 512));
     let report = open(&survivor).expect("opens").report();
     let torn = report.torn.expect("is reported");
-    assert_eq!(
-        (report.end, torn.offset, torn.file.as_str()),
-        (1, 512, "log/00000000000000.seg")
-    );
+    assert_eq!((report.end, torn.offset, torn.file.as_str()), (1, 512, "log/00000000000000.seg"));
     assert!(torn.fault.to_string().contains("payload"), "{torn}");
 }
 
@@ -145,14 +117,8 @@ fn a_failed_sync_poisons_the_writer_and_the_next_claim_makes_the_block_durable()
     let disk = FaultDisk::new();
     let mut log = claim(&disk);
     disk.fail_sync(0);
-    assert!(matches!(
-        log.writer.append(1, &batch(1)),
-        Err(AppendError::Unavailable(_))
-    ));
-    assert!(matches!(
-        log.writer.append(1, &batch(1)),
-        Err(AppendError::Unavailable(_))
-    ));
+    assert!(matches!(log.writer.append(1, &batch(1)), Err(AppendError::Unavailable(_))));
+    assert!(matches!(log.writer.append(1, &batch(1)), Err(AppendError::Unavailable(_))));
     assert!(matches!(log.writer.reserve(1), Err(ReserveError::Unavailable(_))));
     assert!(matches!(log.writer.seal(), Err(AppendError::Unavailable(_))));
     assert_eq!(log.reader.end(), 1, "what is not durable is not read");
@@ -171,14 +137,8 @@ fn a_failed_write_poisons_the_writer_and_leaves_a_torn_tail() {
     let mut log = claim(&disk);
     log.writer.append(1, &batch(1)).expect("appends");
     disk.fail_write(0);
-    assert!(matches!(
-        log.writer.append(2, &batch(5)),
-        Err(AppendError::Unavailable(_))
-    ));
-    assert!(matches!(
-        log.writer.append(2, &batch(5)),
-        Err(AppendError::Unavailable(_))
-    ));
+    assert!(matches!(log.writer.append(2, &batch(5)), Err(AppendError::Unavailable(_))));
+    assert!(matches!(log.writer.append(2, &batch(5)), Err(AppendError::Unavailable(_))));
     drop(log);
     let report = open(&disk).expect("opens").report();
     assert_eq!((report.end, report.torn.map(|torn| torn.block)), (2, Some(2)));
@@ -273,20 +233,11 @@ fn recycled_space_brings_no_old_block_back() {
         assert!(log.reader.read_block(first - 1).expect("no error").is_none());
         let expected = contents(&log.reader);
         let survivor = disk.crash(Keep::Everything);
-        let report = open(&survivor)
-            .unwrap_or_else(|error| panic!("round {round}: {error}"))
-            .report();
-        assert_eq!(
-            (report.first, report.end, report.torn),
-            (first, log.writer.tail(), None)
-        );
+        let report = open(&survivor).unwrap_or_else(|error| panic!("round {round}: {error}")).report();
+        assert_eq!((report.first, report.end, report.torn), (first, log.writer.tail(), None));
         assert_eq!(contents(&claim(&survivor).reader)[..expected.len()], expected);
     }
-    assert!(
-        disk.names().len() <= 9,
-        "old files are overwritten, not kept: {:?}",
-        disk.names()
-    );
+    assert!(disk.names().len() <= 9, "old files are overwritten, not kept: {:?}", disk.names());
 }
 
 #[test]
@@ -297,8 +248,5 @@ fn time_goes_on_from_the_last_record_after_a_crash() {
     let log = claim(&disk.crash(Keep::Nothing));
     assert_eq!(log.time, Time(1900));
     let owner = log.reader.read_block(2).expect("reads").expect("is there");
-    assert_eq!(
-        (owner.kind(), owner.time(), owner.owner().epoch),
-        (Kind::Owner, Time(1900), 2)
-    );
+    assert_eq!((owner.kind(), owner.time(), owner.owner().epoch), (Kind::Owner, Time(1900), 2));
 }

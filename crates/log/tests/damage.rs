@@ -23,15 +23,7 @@ fn small() -> (FaultDisk, Vec<support::Content>) {
 fn places(disk: &FaultDisk) -> Vec<(String, usize, usize)> {
     let stored = Inspect::open_on(disk.clone()).expect("opens");
     let places = stored.blocks().map(|stored| stored.expect("whole"));
-    places
-        .map(|s| {
-            (
-                s.file.replace("log/", ""),
-                s.offset as usize,
-                s.offset as usize + s.block.bytes(),
-            )
-        })
-        .collect()
+    places.map(|s| (s.file.replace("log/", ""), s.offset as usize, s.offset as usize + s.block.bytes())).collect()
 }
 
 /// A copy with one byte changed.
@@ -51,20 +43,14 @@ fn every_flipped_bit_before_the_seal_is_found_and_placed() {
             let copy = flipped(&disk, file, at);
             let before = copy.bytes(file);
             let verified = Inspect::open_on(copy.clone()).expect("HEAD is whole").verify();
-            let Err(VerifyError::Damaged(damage)) = verified else {
-                panic!("byte {at} of {file}: {verified:?}")
-            };
+            let Err(VerifyError::Damaged(damage)) = verified else { panic!("byte {at} of {file}: {verified:?}") };
             assert_eq!(
                 (damage.file, damage.offset, damage.block),
                 (format!("log/{file}"), *start as u64, number as u64)
             );
             match open(&copy) {
                 Err(OpenError::Damaged(damage)) => {
-                    assert_eq!(
-                        (damage.file, damage.offset),
-                        (format!("log/{file}"), *start as u64),
-                        "byte {at}"
-                    );
+                    assert_eq!((damage.file, damage.offset), (format!("log/{file}"), *start as u64), "byte {at}");
                     assert_eq!(copy.bytes(file), before, "nothing is touched");
                 }
                 // A payload, or the zeros behind it: the log opens, and only that payload is refused.
@@ -115,11 +101,7 @@ fn bytes_behind_the_end_mean_nothing() {
     let (disk, expected) = small();
     let (file, _, end) = places(&disk)[5].clone();
     for at in (end..disk.bytes(&file).expect("is there").len()).step_by(7) {
-        assert_eq!(
-            contents(&claim(&flipped(&disk, &file, at)).reader)[..6],
-            expected,
-            "byte {at}"
-        );
+        assert_eq!(contents(&claim(&flipped(&disk, &file, at)).reader)[..6], expected, "byte {at}");
     }
 }
 
@@ -153,10 +135,7 @@ fn a_lost_segment_is_named_by_its_first_block() {
         let copy = disk.crash(Keep::Everything);
         postrider_log::journal::Disk::remove(&copy, lost).expect("is there");
         let refused = open(&copy).expect_err("is refused").to_string();
-        assert!(
-            refused.contains(lost.as_str()) || refused.contains("no block begins here"),
-            "{lost}: {refused}"
-        );
+        assert!(refused.contains(lost.as_str()) || refused.contains("no block begins here"), "{lost}: {refused}");
     }
 }
 
@@ -171,14 +150,7 @@ fn start(disk: &FaultDisk, options: Options, number: u64) {
 fn a_file_of_another_log_is_not_taken_for_the_end() {
     let (disk, other) = (FaultDisk::new(), FaultDisk::new());
     start(&disk, support::options(), 1);
-    start(
-        &other,
-        Options {
-            new_log: LogId([0xcd; 16]),
-            ..support::options()
-        },
-        1,
-    );
+    start(&other, Options { new_log: LogId([0xcd; 16]), ..support::options() }, 1);
     let file = "00000000000000.seg";
     disk.put(file, &other.bytes(file).expect("is there"));
     let refused = open(&disk).expect_err("is refused");
@@ -198,18 +170,11 @@ fn a_segment_of_this_log_after_another_past_is_refused() {
         log.writer.append(3, &batch(number)).expect("appends");
         log.writer.append(4, &batch(35)).expect("appends");
     }
-    let file = disk
-        .names()
-        .into_iter()
-        .rfind(|name| name.ends_with(".seg"))
-        .expect("is there");
+    let file = disk.names().into_iter().rfind(|name| name.ends_with(".seg")).expect("is there");
     assert_eq!(file, "00000000000004.seg");
     disk.put(&file, &other.bytes(&file).expect("is there"));
     let refused = open(&disk).expect_err("is refused");
-    assert!(
-        matches!(&refused, OpenError::Damaged(damage) if damage.fault == Fault::Chain),
-        "{refused}"
-    );
+    assert!(matches!(&refused, OpenError::Damaged(damage) if damage.fault == Fault::Chain), "{refused}");
 }
 
 #[test]
@@ -219,14 +184,8 @@ fn a_second_process_is_refused_at_once() {
     let refused = journal::open(folder.path(), support::options()).expect_err("is refused");
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
     let log = first.claim(1, 2, Time(1000)).expect("claims");
-    assert!(matches!(
-        journal::open(folder.path(), support::options()),
-        Err(OpenError::Locked { .. })
-    ));
-    journal::open_read_only(folder.path())
-        .expect("looking is always allowed")
-        .verify()
-        .expect("whole");
+    assert!(matches!(journal::open(folder.path(), support::options()), Err(OpenError::Locked { .. })));
+    journal::open_read_only(folder.path()).expect("looking is always allowed").verify().expect("whole");
     drop(log.writer);
     journal::open(folder.path(), support::options()).expect("the lock goes with the writer");
 }
@@ -246,10 +205,7 @@ fn a_newer_or_foreign_folder_is_refused_untouched() {
     head[8] = 2;
     disk.put("HEAD", &head);
     let refused = open(&disk).expect_err("is refused");
-    assert!(
-        matches!(refused, OpenError::NewerVersion { version: 2, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::NewerVersion { version: 2, .. }), "{refused}");
 }
 
 #[test]
@@ -264,27 +220,12 @@ fn looking_at_nothing_makes_nothing() {
 fn inspecting_counts_what_was_appended() {
     let (disk, expected) = small();
     let inspect = Inspect::open_on(disk).expect("opens");
-    let stored: Vec<_> = inspect
-        .blocks()
-        .map(|stored| content(&stored.expect("whole").block))
-        .collect();
+    let stored: Vec<_> = inspect.blocks().map(|stored| content(&stored.expect("whole").block)).collect();
     assert_eq!(stored, expected);
     let stats = inspect.verify().expect("whole");
     let facts = || expected.iter().flat_map(|(_, facts)| facts);
-    assert_eq!(
-        (stats.segments, stats.blocks, stats.facts),
-        (2, 6, facts().count() as u64)
-    );
-    assert_eq!(
-        stats.facts_bytes,
-        facts().map(|(fact, _)| fact.len() as u64).sum::<u64>()
-    );
-    assert_eq!(
-        stats.payloads_bytes,
-        facts().filter_map(|(_, p)| Some(p.as_ref()?.len() as u64)).sum::<u64>()
-    );
-    assert_eq!(
-        (stats.time_first, stats.time_last, stats.torn),
-        (Some(Time(1000)), Some(Time(1004)), None)
-    );
+    assert_eq!((stats.segments, stats.blocks, stats.facts), (2, 6, facts().count() as u64));
+    assert_eq!(stats.facts_bytes, facts().map(|(fact, _)| fact.len() as u64).sum::<u64>());
+    assert_eq!(stats.payloads_bytes, facts().filter_map(|(_, p)| Some(p.as_ref()?.len() as u64)).sum::<u64>());
+    assert_eq!((stats.time_first, stats.time_last, stats.torn), (Some(Time(1000)), Some(Time(1004)), None));
 }

@@ -73,10 +73,7 @@ fn a_length_beyond_a_block_is_refused_before_it_is_believed() {
     // A renamed workspace whose name claims 2^60 bytes.
     let mut bytes = vec![2, 1, 0, 0xfd];
     bytes.extend_from_slice(&(1u64 << 60).to_le_bytes());
-    assert!(matches!(
-        decode(Position::new(3, 1), Time(1), &bytes),
-        Err(DecodeError::Malformed { .. })
-    ));
+    assert!(matches!(decode(Position::new(3, 1), Time(1), &bytes), Err(DecodeError::Malformed { .. })));
 }
 
 #[test]
@@ -85,8 +82,5 @@ fn a_position_outside_of_44_and_20_bits_is_refused() {
     let mut bytes = vec![3, 0xfd];
     bytes.extend_from_slice(&(1u64 << 44).to_le_bytes());
     bytes.push(0);
-    assert!(matches!(
-        decode(Position::new(3, 1), Time(1), &bytes),
-        Err(DecodeError::Malformed { .. })
-    ));
+    assert!(matches!(decode(Position::new(3, 1), Time(1), &bytes), Err(DecodeError::Malformed { .. })));
 }

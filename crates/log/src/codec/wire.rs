@@ -155,9 +155,7 @@ impl Encode for WireChosen<'_> {
             WireChosen::Read(pairs) => pairs.encode(encoder),
             WireChosen::Domain(chosen) => {
                 (chosen.len() as u64).encode(encoder)?;
-                chosen
-                    .iter()
-                    .try_for_each(|c| (c.webhook.0, at(c.revision)).encode(encoder))
+                chosen.iter().try_for_each(|c| (c.webhook.0, at(c.revision)).encode(encoder))
             }
         }
     }
@@ -215,12 +213,9 @@ impl<'a> WireFact<'a> {
     pub(super) fn from_domain(fact: &'a Fact, base: Time) -> WireFact<'a> {
         match fact {
             Fact::ProfileRegistered(profile) => WireFact::ProfileRegistered(&profile.toml),
-            Fact::WorkspaceCreated {
-                id,
-                name,
-                profile,
-                sealing_key,
-            } => WireFact::WorkspaceCreated(at(id.0), name, profile, sealing_key.0),
+            Fact::WorkspaceCreated { id, name, profile, sealing_key } => {
+                WireFact::WorkspaceCreated(at(id.0), name, profile, sealing_key.0)
+            }
             Fact::WorkspaceRenamed { id, name } => WireFact::WorkspaceRenamed(at(id.0), name),
             Fact::WorkspaceDeleted { id } => WireFact::WorkspaceDeleted(at(id.0)),
             Fact::KeyCreated(key) => WireFact::KeyCreated(WireKey::from_domain(key, base)),
@@ -237,22 +232,12 @@ impl<'a> WireFact<'a> {
             Fact::RetryRequested { cell, was } => {
                 WireFact::RetryRequested(WireCell::from_domain(cell, base), WireWas::from_domain(was, base))
             }
-            Fact::EventErased {
-                workspace,
-                event,
-                cancelled,
-            } => WireFact::EventErased(
+            Fact::EventErased { workspace, event, cancelled } => WireFact::EventErased(
                 at(workspace.0),
                 at(*event),
                 cancelled.iter().map(|cell| WireCell::from_domain(cell, base)).collect(),
             ),
-            Fact::TestFinished {
-                workspace,
-                webhook,
-                event_id,
-                event_type,
-                attempt,
-            } => WireFact::TestFinished(
+            Fact::TestFinished { workspace, webhook, event_id, event_type, attempt } => WireFact::TestFinished(
                 at(workspace.0),
                 webhook.0,
                 event_id.as_str(),
@@ -274,39 +259,26 @@ impl<'a> WireFact<'a> {
                 profile: profile.into(),
                 sealing_key: SealingKeyId(sealing_key),
             },
-            WireFact::WorkspaceRenamed(id, name) => Fact::WorkspaceRenamed {
-                id: workspace(id)?,
-                name: name.into(),
-            },
+            WireFact::WorkspaceRenamed(id, name) => Fact::WorkspaceRenamed { id: workspace(id)?, name: name.into() },
             WireFact::WorkspaceDeleted(id) => Fact::WorkspaceDeleted { id: workspace(id)? },
             WireFact::KeyCreated(key) => Fact::KeyCreated(key.into_domain(base)?),
-            WireFact::KeyRevoked(of, id) => Fact::KeyRevoked {
-                workspace: workspace(of)?,
-                id: KeyId(position(id)?),
-            },
+            WireFact::KeyRevoked(of, id) => Fact::KeyRevoked { workspace: workspace(of)?, id: KeyId(position(id)?) },
             WireFact::WebhookCreated(webhook) => Fact::WebhookCreated(Arc::new(webhook.into_domain(base)?)),
             WireFact::WebhookChanged(webhook) => Fact::WebhookChanged(Arc::new(webhook.into_domain(base)?)),
-            WireFact::WebhookDeleted(of, id) => Fact::WebhookDeleted {
-                workspace: workspace(of)?,
-                id: WebhookId(id),
-            },
+            WireFact::WebhookDeleted(of, id) => Fact::WebhookDeleted { workspace: workspace(of)?, id: WebhookId(id) },
             WireFact::EventAccepted(event) => Fact::EventAccepted(Arc::new(event.into_domain(here, base)?)),
             WireFact::AttemptFinished(cell, was, attempt) => Fact::AttemptFinished {
                 cell: cell.into_domain(base)?,
                 was: was.into_domain(base)?,
                 attempt: attempt.into_domain(base)?,
             },
-            WireFact::RetryRequested(cell, was) => Fact::RetryRequested {
-                cell: cell.into_domain(base)?,
-                was: was.into_domain(base)?,
-            },
+            WireFact::RetryRequested(cell, was) => {
+                Fact::RetryRequested { cell: cell.into_domain(base)?, was: was.into_domain(base)? }
+            }
             WireFact::EventErased(of, event, cancelled) => Fact::EventErased {
                 workspace: workspace(of)?,
                 event: position(event)?,
-                cancelled: cancelled
-                    .into_iter()
-                    .map(|cell| cell.into_domain(base))
-                    .collect::<Result<_, _>>()?,
+                cancelled: cancelled.into_iter().map(|cell| cell.into_domain(base)).collect::<Result<_, _>>()?,
             },
             WireFact::TestFinished(of, webhook, event_id, event_type, attempt) => Fact::TestFinished {
                 workspace: workspace(of)?,
@@ -357,11 +329,7 @@ impl<'a> WireWebhook<'a> {
             custom_fields: settings.custom_fields.iter().map(|f| &**f).collect(),
             enabled: settings.enabled,
             secret: settings.secret.as_ref().map(WireSealed::from_domain),
-            headers: settings
-                .headers
-                .iter()
-                .map(|(name, value)| (&**name, WireSealed::from_domain(value)))
-                .collect(),
+            headers: settings.headers.iter().map(|(name, value)| (&**name, WireSealed::from_domain(value))).collect(),
             retry_policy: settings.retry_policy.as_ref().map(policy_to_wire),
             timeout_ms: settings.timeout.0,
             rate_limit: settings.rate_limit.map_or(0, NonZeroU32::get),
@@ -381,19 +349,12 @@ impl<'a> WireWebhook<'a> {
             campaign_ids: self
                 .campaign_ids
                 .into_iter()
-                .map(|(text, is_number)| CampaignId {
-                    text: text.into(),
-                    is_number,
-                })
+                .map(|(text, is_number)| CampaignId { text: text.into(), is_number })
                 .collect(),
             custom_fields: self.custom_fields.into_iter().map(Into::into).collect(),
             enabled: self.enabled,
             secret: self.secret.map(WireSealed::into_domain),
-            headers: self
-                .headers
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into_domain()))
-                .collect(),
+            headers: self.headers.into_iter().map(|(name, value)| (name.into(), value.into_domain())).collect(),
             retry_policy: self.retry_policy.map(|(delays, jitter_permille)| RetryPolicy {
                 delays: delays.into_iter().map(Millis).collect(),
                 jitter_permille,
@@ -419,19 +380,11 @@ fn policy_to_wire(policy: &RetryPolicy) -> (Vec<u64>, u16) {
 
 impl<'a> WireSealed<'a> {
     fn from_domain(sealed: &'a Sealed) -> WireSealed<'a> {
-        WireSealed {
-            key: sealed.key.0,
-            nonce: sealed.nonce,
-            bytes: &sealed.bytes,
-        }
+        WireSealed { key: sealed.key.0, nonce: sealed.nonce, bytes: &sealed.bytes }
     }
 
     fn into_domain(self) -> Sealed {
-        Sealed {
-            key: SealingKeyId(self.key),
-            nonce: self.nonce,
-            bytes: self.bytes.into(),
-        }
+        Sealed { key: SealingKeyId(self.key), nonce: self.nonce, bytes: self.bytes.into() }
     }
 }
 
@@ -455,12 +408,7 @@ impl<'a> WireEvent<'a> {
             WireChosen::Domain(chosen) => chosen.into(),
             WireChosen::Read(pairs) => pairs
                 .into_iter()
-                .map(|(webhook, revision)| {
-                    Ok(Chosen {
-                        webhook: WebhookId(webhook),
-                        revision: position(revision)?,
-                    })
-                })
+                .map(|(webhook, revision)| Ok(Chosen { webhook: WebhookId(webhook), revision: position(revision)? }))
                 .collect::<Result<_, String>>()?,
         };
         Ok(Event {
@@ -496,10 +444,7 @@ impl WireCell {
 
     fn into_domain(self, base: Time) -> Result<Cell, String> {
         Ok(Cell {
-            key: DeliveryKey {
-                event: position(self.event)?,
-                ordinal: self.ordinal,
-            },
+            key: DeliveryKey { event: position(self.event)?, ordinal: self.ordinal },
             workspace: WorkspaceId(position(self.workspace)?),
             webhook: WebhookId(self.webhook),
             status: status(self.status)?,
@@ -513,17 +458,11 @@ impl WireCell {
 
 impl WireWas {
     fn from_domain(was: &Was, base: Time) -> WireWas {
-        WireWas {
-            status: status_byte(was.status),
-            due: span(was.due, base),
-        }
+        WireWas { status: status_byte(was.status), due: span(was.due, base) }
     }
 
     fn into_domain(self, base: Time) -> Result<Was, String> {
-        Ok(Was {
-            status: status(self.status)?,
-            due: time(self.due, base),
-        })
+        Ok(Was { status: status(self.status)?, due: time(self.due, base) })
     }
 }
 
@@ -545,10 +484,7 @@ impl<'a> WireAttempt<'a> {
 
     fn into_domain(self, base: Time) -> Result<Attempt, String> {
         let failure = match self.failure {
-            Some((kind, message)) => Some(Failure {
-                kind: error_kind(kind)?,
-                message: message.into(),
-            }),
+            Some((kind, message)) => Some(Failure { kind: error_kind(kind)?, message: message.into() }),
             None => None,
         };
         Ok(Attempt {

@@ -94,11 +94,7 @@ impl Image {
 
     pub fn put(&mut self, name: &str, bytes: &[u8]) {
         let file = self.create(name);
-        self.files[file] = Content {
-            now: bytes.into(),
-            durable: bytes.into(),
-            unsynced: Vec::new(),
-        };
+        self.files[file] = Content { now: bytes.into(), durable: bytes.into(), unsynced: Vec::new() };
         self.durable_names.insert(name.into(), file);
     }
 
@@ -109,11 +105,7 @@ impl Image {
     pub fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) {
         let content = &mut self.files[file];
         put(&mut content.now, offset as usize, &bytes);
-        content.unsynced.push(Write {
-            number: self.written,
-            offset: offset as usize,
-            bytes,
-        });
+        content.unsynced.push(Write { number: self.written, offset: offset as usize, bytes });
         self.written += 1;
     }
 
@@ -154,19 +146,9 @@ impl Image {
                 change.apply(&mut names);
             }
         }
-        let last = self
-            .files
-            .iter()
-            .flat_map(|file| &file.unsynced)
-            .map(|write| write.number)
-            .max();
+        let last = self.files.iter().flat_map(|file| &file.unsynced).map(|write| write.number).max();
         let files = self.files.iter().map(|file| file.crash(keep, last, &mut lot)).collect();
-        Image {
-            durable_names: names.clone(),
-            names,
-            files,
-            ..Image::default()
-        }
+        Image { durable_names: names.clone(), names, files, ..Image::default() }
     }
 }
 
@@ -185,11 +167,7 @@ impl Content {
                 }
             }
         }
-        Content {
-            now: bytes.clone(),
-            durable: bytes,
-            unsynced: Vec::new(),
-        }
+        Content { now: bytes.clone(), durable: bytes, unsynced: Vec::new() }
     }
 }
 

@@ -17,10 +17,7 @@ pub struct Folder {
 impl Folder {
     /// Of the data folder `data`, which need not be there yet.
     pub fn new(data: &Path) -> Folder {
-        Folder {
-            data: data.to_path_buf(),
-            log: data.join("log"),
-        }
+        Folder { data: data.to_path_buf(), log: data.join("log") }
     }
 }
 
@@ -50,11 +47,7 @@ impl Disk for Folder {
     }
 
     fn lock(&self) -> io::Result<Option<File>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.data.join("LOCK"))?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.data.join("LOCK"))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -67,9 +60,7 @@ impl Disk for Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        entries
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn open(&self, name: &str, write: bool) -> io::Result<File> {
@@ -77,12 +68,7 @@ impl Disk for Folder {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(self.log.join(name))
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.log.join(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -39,16 +39,10 @@ impl Head {
 
     /// Of the log in `disk`, which has files `names`; `None` if there is no log and no other file.
     pub fn read<D: Disk>(disk: &D, names: &[String]) -> Result<Option<Head>, OpenError> {
-        let foreign = || OpenError::Foreign {
-            folder: disk.describe(),
-        };
+        let foreign = || OpenError::Foreign { folder: disk.describe() };
         if !names.iter().any(|name| name == NAME) {
             // A HEAD.tmp alone is a log whose making was cut off.
-            return if names.iter().all(|name| name == NAME_NEW) {
-                Ok(None)
-            } else {
-                Err(foreign())
-            };
+            return if names.iter().all(|name| name == NAME_NEW) { Ok(None) } else { Err(foreign()) };
         }
         let mut bytes = [0; BYTES];
         let read = disk.open(NAME, false)?.read_at(&mut bytes, 0)?;
@@ -58,18 +52,10 @@ impl Head {
         // Before the crc: a newer version may have it elsewhere.
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
         if version > VERSION {
-            return Err(OpenError::NewerVersion {
-                folder: disk.describe(),
-                version,
-            });
+            return Err(OpenError::NewerVersion { folder: disk.describe(), version });
         }
         if version != VERSION || u32_at(&bytes, 64) != crc32c::crc32c(&bytes[..64]) {
-            let damage = Damage {
-                file: format!("log/{NAME}"),
-                offset: 0,
-                block: 0,
-                fault: Fault::Header,
-            };
+            let damage = Damage { file: format!("log/{NAME}"), offset: 0, block: 0, fault: Fault::Header };
             return Err(OpenError::Damaged(damage));
         }
         Ok(Some(Head {

@@ -45,11 +45,7 @@ pub struct Options {
 impl Options {
     /// Segments of 64 MiB.
     pub fn new(new_log: LogId, now: Time) -> Options {
-        Options {
-            segment_bytes: 64 << 20,
-            new_log,
-            now,
-        }
+        Options { segment_bytes: 64 << 20, new_log, now }
     }
 }
 

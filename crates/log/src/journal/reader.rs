@@ -52,11 +52,7 @@ impl<D: Disk> Reader<D> {
             if spot.number == number {
                 return Ok(Some((spot, header)));
             }
-            spot = Spot {
-                number: spot.number + 1,
-                offset: spot.offset + header.block_len() as u64,
-                ..spot
-            };
+            spot = Spot { number: spot.number + 1, offset: spot.offset + header.block_len() as u64, ..spot };
         }
     }
 
@@ -104,11 +100,7 @@ impl<D: Disk> Reader<D> {
         let Some(block) = self.block_at(spot, &header, part)? else {
             return Ok(None);
         };
-        let next = Spot {
-            number: number + 1,
-            offset: spot.offset + header.block_len() as u64,
-            ..spot
-        };
+        let next = Spot { number: number + 1, offset: spot.offset + header.block_len() as u64, ..spot };
         Ok(Some((block, next)))
     }
 
@@ -168,29 +160,20 @@ impl Table {
             return Ok(None);
         }
         let (before, row) = self.bytes.split_at(index as usize * ENTRY);
-        let lengths = before
-            .chunks_exact(ENTRY)
-            .map(|row| u32_at(row, 4))
-            .filter(|&len| len != NO_PAYLOAD);
+        let lengths = before.chunks_exact(ENTRY).map(|row| u32_at(row, 4)).filter(|&len| len != NO_PAYLOAD);
         let before: u64 = lengths.map(u64::from).sum();
         let (len, crc) = (u32_at(row, 4), u32_at(row, 8));
         match len {
             NO_PAYLOAD => Ok(None),
             _ if before + u64::from(len) > u64::from(self.header.payloads_len) => Err(Fault::Length),
-            _ => Ok(Some(Place {
-                start: self.header.front_len() as u64 + before,
-                len: len as usize,
-                crc,
-            })),
+            _ => Ok(Some(Place { start: self.header.front_len() as u64 + before, len: len as usize, crc })),
         }
     }
 }
 
 impl<D: Disk> Clone for Reader<D> {
     fn clone(&self) -> Reader<D> {
-        Reader {
-            shared: self.shared.clone(),
-        }
+        Reader { shared: self.shared.clone() }
     }
 }
 

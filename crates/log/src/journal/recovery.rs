@@ -109,9 +109,7 @@ impl<D: Disk> Journal<D> {
         Head::read(&disk, &disk.list()?)?;
         disk.make()?;
         let Some(lock) = disk.lock()? else {
-            return Err(OpenError::Locked {
-                folder: disk.describe(),
-            });
+            return Err(OpenError::Locked { folder: disk.describe() });
         };
         let names = disk.list()?;
         let head = match Head::read(&disk, &names)? {
@@ -119,11 +117,7 @@ impl<D: Disk> Journal<D> {
             None => create(&disk, &options)?,
         };
         let (live, dead) = segments(&names, head.first);
-        let mut durable = Durable {
-            segments: Default::default(),
-            first: head.first,
-            end: head.first,
-        };
+        let mut durable = Durable { segments: Default::default(), first: head.first, end: head.first };
         let scan = scan(&disk, &head, live.clone(), &mut durable)?;
         // Only now is anything changed: what a cut-off rename or truncation left behind.
         let mut spares: Vec<String> = names.iter().filter(|name| segment::is_spare(name)).cloned().collect();
@@ -136,15 +130,7 @@ impl<D: Disk> Journal<D> {
         }
         disk.sync_names()?;
         let shared = Shared::new(disk, head.log, durable);
-        Ok(Journal {
-            shared,
-            lock,
-            options,
-            head,
-            scan,
-            spares,
-            segments: live.len(),
-        })
+        Ok(Journal { shared, lock, options, head, scan, spares, segments: live.len() })
     }
 
     /// What was found.
@@ -167,49 +153,25 @@ impl<D: Disk> EventLog for Journal<D> {
     fn claim(self, shard: u32, node: u64, now: Time) -> Result<Claimed<Writer<D>, Reader<D>>, ClaimError> {
         let chain = self.scan.chain;
         if chain.next > 0 && chain.owner.shard != shard {
-            return Err(ClaimError::WrongShard {
-                asked: shard,
-                found: chain.owner.shard,
-            });
+            return Err(ClaimError::WrongShard { asked: shard, found: chain.owner.shard });
         }
-        let owner = Owner {
-            shard,
-            node,
-            epoch: chain.owner.epoch + 1,
-        };
+        let owner = Owner { shard, node, epoch: chain.owner.epoch + 1 };
         let time = chain.time.max(now);
         let shared = Arc::new(self.shared);
-        let parts = Parts {
-            lock: self.lock,
-            options: self.options,
-            chain,
-            head: self.head,
-            spares: self.spares,
-        };
+        let parts = Parts { lock: self.lock, options: self.options, chain, head: self.head, spares: self.spares };
         let unavailable = |error| ClaimError::Unavailable(Arc::new(error));
         let mut writer = Writer::open(shared.clone(), parts, self.scan.end).map_err(unavailable)?;
         if let Some(last) = self.scan.last {
             writer.rewrite(&last).map_err(unavailable)?;
         }
         writer.own(owner, time)?;
-        Ok(Claimed {
-            writer,
-            log: shared.log,
-            reader: Reader::new(shared),
-            owner,
-            time,
-        })
+        Ok(Claimed { writer, log: shared.log, reader: Reader::new(shared), owner, time })
     }
 }
 
 /// Writes the head of a new log.
 fn create<D: Disk>(disk: &D, options: &Options) -> io::Result<Head> {
-    let head = Head {
-        log: options.new_log,
-        created: options.now,
-        first: 0,
-        previous: Default::default(),
-    };
+    let head = Head { log: options.new_log, created: options.now, first: 0, previous: Default::default() };
     head.write(disk)?;
     Ok(head)
 }
@@ -224,11 +186,7 @@ pub(crate) fn segments(names: &[String], first: u64) -> (Vec<u64>, Vec<u64>) {
 
 /// The chain before the first block.
 pub(crate) fn beginning(head: &Head) -> Chain {
-    Chain {
-        next: head.first,
-        hash: head.previous,
-        ..Chain::start(head.log)
-    }
+    Chain { next: head.first, hash: head.previous, ..Chain::start(head.log) }
 }
 
 fn scan<D: Disk>(disk: &D, head: &Head, live: Vec<u64>, durable: &mut Durable) -> Result<Scan, OpenError> {
@@ -243,32 +201,18 @@ fn scan<D: Disk>(disk: &D, head: &Head, live: Vec<u64>, durable: &mut Durable) -
         }
     }
     let (segment, offset) = walk.end();
-    let mut scan = Scan {
-        chain: walk.chain,
-        last: None,
-        end: segment.map(|s| (s, offset)),
-        torn: walk.torn.take(),
-    };
+    let mut scan = Scan { chain: walk.chain, last: None, end: segment.map(|s| (s, offset)), torn: walk.torn.take() };
     if let Some((found, before)) = last {
         // A torn write can leave head and facts whole and payloads not. If another block was begun or another segment made, it was
         // durable before, and a bad payload is damage, which is found by reading it.
         let may_be_torn = found.newest && scan.torn.is_none();
-        match if may_be_torn {
-            check_payloads(disk, &found)?
-        } else {
-            None
-        } {
+        match if may_be_torn { check_payloads(disk, &found)? } else { None } {
             None => {
                 note(durable, &found);
                 scan.last = Some(found);
             }
             Some(torn) => {
-                scan = Scan {
-                    chain: before,
-                    last: None,
-                    end: Some((found.segment, found.offset)),
-                    torn: Some(torn),
-                };
+                scan = Scan { chain: before, last: None, end: Some((found.segment, found.offset)), torn: Some(torn) };
             }
         }
     }
@@ -277,9 +221,7 @@ fn scan<D: Disk>(disk: &D, head: &Head, live: Vec<u64>, durable: &mut Durable) -
 }
 
 fn note(durable: &mut Durable, found: &Found) {
-    let at = durable
-        .segments
-        .partition_point(|segment| segment.first <= found.segment);
+    let at = durable.segments.partition_point(|segment| segment.first <= found.segment);
     // A segment is below 4 GiB.
     durable.segments[at - 1].note(found.header.number, found.offset as u32);
 }

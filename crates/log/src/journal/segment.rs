@@ -42,10 +42,7 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub fn new(first: u64) -> Segment {
-        Segment {
-            first,
-            index: Vec::new(),
-        }
+        Segment { first, index: Vec::new() }
     }
 
     /// Notes that block `number` begins at `offset`; blocks come in order.
@@ -58,9 +55,7 @@ impl Segment {
 
     /// The last indexed block up to `number`, and its offset.
     pub fn at_or_before(&self, number: u64) -> (u64, u32) {
-        let after = self
-            .index
-            .partition_point(|&(delta, _)| self.first + u64::from(delta) <= number);
+        let after = self.index.partition_point(|&(delta, _)| self.first + u64::from(delta) <= number);
         match after.checked_sub(1) {
             Some(at) => (self.first + u64::from(self.index[at].0), self.index[at].1),
             None => (self.first, 0),
@@ -90,14 +85,7 @@ mod tests {
     fn only_our_names_are_segments() {
         assert_eq!(name(42), "00000000000042.seg");
         assert_eq!(parse_name(&name((1 << 44) - 1)), Some((1 << 44) - 1));
-        for other in [
-            "42.seg",
-            "00000000000042.spare",
-            "0000000000004x.seg",
-            "HEAD",
-            ".seg",
-            "+0000000000042.seg",
-        ] {
+        for other in ["42.seg", "00000000000042.spare", "0000000000004x.seg", "HEAD", ".seg", "+0000000000042.seg"] {
             assert_eq!(parse_name(other), None, "{other}");
         }
     }

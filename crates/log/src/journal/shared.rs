@@ -49,30 +49,18 @@ impl Durable {
         let after = self.segments.partition_point(|segment| segment.first <= number);
         let segment = self.segments.get(after.checked_sub(1)?)?;
         let (number, offset) = segment.at_or_before(number);
-        Some(Spot {
-            segment: segment.first,
-            number,
-            offset: offset.into(),
-        })
+        Some(Spot { segment: segment.first, number, offset: offset.into() })
     }
 
     /// The segment that block `number` belongs to begins with this block.
     pub fn is_first_of_segment(&self, number: u64) -> bool {
-        self.segments
-            .binary_search_by_key(&number, |segment| segment.first)
-            .is_ok()
+        self.segments.binary_search_by_key(&number, |segment| segment.first).is_ok()
     }
 }
 
 impl<D: Disk> Shared<D> {
     pub fn new(disk: D, log: LogId, durable: Durable) -> Shared<D> {
-        Shared {
-            disk,
-            log,
-            durable: RwLock::new(durable),
-            files: Mutex::default(),
-            erasing: Mutex::default(),
-        }
+        Shared { disk, log, durable: RwLock::new(durable), files: Mutex::default(), erasing: Mutex::default() }
     }
 
     /// The segment's file, for reading.

@@ -36,10 +36,7 @@ impl<D: Disk> Writer<D> {
         let firsts: Vec<u64> = durable.segments.iter().map(|segment| segment.first).collect();
         drop(durable);
         // The segment before this one ends below `below`. The newest may be empty still; the log cannot begin there.
-        let keep = firsts
-            .iter()
-            .rev()
-            .find(|&&first| first <= below && first < self.chain.next);
+        let keep = firsts.iter().rev().find(|&&first| first <= below && first < self.chain.next);
         let Some(&first) = keep.filter(|&&first| first > self.head.first) else {
             return Ok(self.head.first);
         };
@@ -49,19 +46,14 @@ impl<D: Disk> Writer<D> {
             Ok(Err(fault)) => return Err(unavailable(self.poison(io::Error::other(fault)))),
             Err(error) => return Err(unavailable(self.poison(error))),
         };
-        let head = Head {
-            first,
-            previous: header.previous,
-            ..self.head
-        };
+        let head = Head { first, previous: header.previous, ..self.head };
         match head.write(&self.shared.disk) {
             Err(error) if is_full(&error) => return Err(TruncateError::Full),
             Err(error) => return Err(unavailable(self.poison(error))),
             Ok(()) => self.head = head,
         }
         let gone = firsts.into_iter().filter(|&segment| segment < first);
-        self.let_go(first, gone)
-            .map_err(|error| unavailable(self.poison(error)))?;
+        self.let_go(first, gone).map_err(|error| unavailable(self.poison(error)))?;
         Ok(first)
     }
 

@@ -44,16 +44,7 @@ pub(crate) struct Found {
 impl<'d, D: Disk> Walk<'d, D> {
     /// Over `segments`, ascending, from the block on that `chain` expects.
     pub fn new(disk: &'d D, segments: Vec<u64>, chain: Chain) -> Walk<'d, D> {
-        Walk {
-            disk,
-            segments,
-            at: 0,
-            file: None,
-            offset: 0,
-            chain,
-            torn: None,
-            buffer: Vec::new(),
-        }
+        Walk { disk, segments, at: 0, file: None, offset: 0, chain, torn: None, buffer: Vec::new() }
     }
 
     /// Where the next block belongs.
@@ -86,12 +77,7 @@ impl<'d, D: Disk> Walk<'d, D> {
         let front = front.and_then(|header| self.chain.check(&header).map(|()| header));
         let found = match front {
             Ok(header) => {
-                let found = Found {
-                    segment: first,
-                    offset: self.offset,
-                    header,
-                    newest,
-                };
+                let found = Found { segment: first, offset: self.offset, header, newest };
                 self.chain = self.chain.then(&header);
                 self.offset += header.block_len() as u64;
                 Some(found)
@@ -148,12 +134,7 @@ fn fault_of_a_whole_head(fault: &Fault) -> bool {
 
 /// A fault with its place, as a report names it.
 pub(crate) fn damage(file: &str, offset: u64, block: u64, fault: Fault) -> Damage {
-    Damage {
-        file: format!("log/{file}"),
-        offset,
-        block,
-        fault,
-    }
+    Damage { file: format!("log/{file}"), offset, block, fault }
 }
 
 /// The head at `offset`, with table and facts read behind it into `buffer`, all matching their crcs.
@@ -212,11 +193,5 @@ fn read_bytes<F: DiskFile>(file: &F, offset: u64, len: usize) -> io::Result<Byte
 
 fn same(header: &Header, block: Result<Block, Fault>) -> Result<Block, Fault> {
     // The file may be overwritten between two reads, once its blocks are gone from the log.
-    block.and_then(|b| {
-        if b.header() == header {
-            Ok(b)
-        } else {
-            Err(Fault::Number(b.number()))
-        }
-    })
+    block.and_then(|b| if b.header() == header { Ok(b) } else { Err(Fault::Number(b.number())) })
 }

@@ -55,32 +55,12 @@ impl<D: Disk> Writer<D> {
             Some((first, offset)) => {
                 let file = shared.disk.open(&segment::name(first), true)?;
                 let size = file.size()?;
-                Some(Current {
-                    first,
-                    file,
-                    size,
-                    offset,
-                })
+                Some(Current { first, file, size, offset })
             }
             None => None,
         };
-        let Parts {
-            lock,
-            options,
-            chain,
-            head,
-            spares,
-        } = parts;
-        Ok(Writer {
-            shared,
-            current,
-            chain,
-            head,
-            options,
-            spares,
-            poison: None,
-            _lock: lock,
-        })
+        let Parts { lock, options, chain, head, spares } = parts;
+        Ok(Writer { shared, current, chain, head, options, spares, poison: None, _lock: lock })
     }
 
     /// Writes the last block once more, as it is. After a failed sync the system may show bytes that never reached the disk and will
@@ -94,16 +74,13 @@ impl<D: Disk> Writer<D> {
 
     /// Appends the owner entry.
     pub(super) fn own(&mut self, owner: Owner, time: Time) -> Result<(), ClaimError> {
-        let header = Header {
-            time,
-            ..self.chain.bare(Kind::Owner, owner)
-        };
-        self.make_room(header.block_len())
-            .and_then(|()| self.write(&header, &Batch::default()))
-            .map_err(|error| match error {
+        let header = Header { time, ..self.chain.bare(Kind::Owner, owner) };
+        self.make_room(header.block_len()).and_then(|()| self.write(&header, &Batch::default())).map_err(|error| {
+            match error {
                 ReserveError::Full | ReserveError::TooLarge(_) => ClaimError::Full,
                 ReserveError::Unavailable(why) => ClaimError::Unavailable(why),
-            })
+            }
+        })
     }
 
     /// Room for a block of `bytes` and a seal behind it.
@@ -158,12 +135,7 @@ impl<D: Disk> Writer<D> {
         if !durable.is_first_of_segment(first) {
             durable.segments.push_back(Segment::new(first));
         }
-        self.current = Some(Current {
-            first,
-            file,
-            size,
-            offset: 0,
-        });
+        self.current = Some(Current { first, file, size, offset: 0 });
         Ok(())
     }
 
@@ -175,10 +147,7 @@ impl<D: Disk> Writer<D> {
         );
         let current = self.current.as_mut().expect("room was made in a segment");
         let used = header.front_len() + header.payloads_len as usize;
-        assert!(
-            current.offset + header.block_len() as u64 <= current.size,
-            "a block never leaves its segment"
-        );
+        assert!(current.offset + header.block_len() as u64 <= current.size, "a block never leaves its segment");
         let (head, padding) = (header.encode(), [0; ALIGN]);
         let mut parts = [
             IoSlice::new(&head),
@@ -187,19 +156,12 @@ impl<D: Disk> Writer<D> {
             IoSlice::new(&batch.payloads),
             IoSlice::new(&padding[..header.block_len() - used]),
         ];
-        if let Err(error) = current
-            .file
-            .write_at(&mut parts, current.offset)
-            .and_then(|()| current.file.sync())
-        {
+        if let Err(error) = current.file.write_at(&mut parts, current.offset).and_then(|()| current.file.sync()) {
             return Err(ReserveError::Unavailable(self.poison(error)));
         }
         let mut durable = self.shared.durable.write();
         let segment = durable.segments.back_mut().expect("the current segment is known");
-        assert!(
-            segment.first == current.first,
-            "the newest segment is the one that is written"
-        );
+        assert!(segment.first == current.first, "the newest segment is the one that is written");
         // A segment is below 4 GiB.
         segment.note(header.number, current.offset as u32);
         durable.end = header.number + 1;
@@ -247,10 +209,7 @@ impl<D: Disk> LogWriter for Writer<D> {
             return Err(AppendError::Unavailable(why.clone()));
         }
         if expected != self.chain.next {
-            return Err(AppendError::Fenced {
-                expected,
-                tail: self.chain.next,
-            });
+            return Err(AppendError::Fenced { expected, tail: self.chain.next });
         }
         self.make_room(batch.bytes())?;
         let header = self.chain.facts(batch);

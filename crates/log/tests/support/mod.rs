@@ -13,10 +13,7 @@ pub type Log = Claimed<Writer<FaultDisk>, Reader<FaultDisk>>;
 pub const SEGMENT_BYTES: u32 = 2560;
 
 pub fn options() -> Options {
-    Options {
-        segment_bytes: SEGMENT_BYTES,
-        ..Options::new(LogId([0xab; 16]), Time(1000))
-    }
+    Options { segment_bytes: SEGMENT_BYTES, ..Options::new(LogId([0xab; 16]), Time(1000)) }
 }
 
 pub fn open(disk: &FaultDisk) -> Result<FaultJournal, OpenError> {
@@ -32,10 +29,7 @@ pub fn batch(number: u64) -> Batch {
     let mut batch = Batch::new(Time(1000 + number));
     for fact in 0..=number % 3 {
         let payload = vec![b'a' + (number % 26) as u8; (number * 97 % 900) as usize];
-        batch.push(
-            format!("fact {fact} of {number}").as_bytes(),
-            (fact != 1).then_some(Payload::new(&payload)),
-        );
+        batch.push(format!("fact {fact} of {number}").as_bytes(), (fact != 1).then_some(Payload::new(&payload)));
     }
     batch
 }
@@ -50,8 +44,5 @@ pub fn content(block: &Block) -> Content {
 }
 
 pub fn contents(reader: &impl LogReader) -> Vec<Content> {
-    reader
-        .blocks(reader.first())
-        .map(|block| content(&block.expect("reads")))
-        .collect()
+    reader.blocks(reader.first()).map(|block| content(&block.expect("reads"))).collect()
 }

@@ -60,30 +60,14 @@ fn sealed() -> impl Strategy<Value = Sealed> {
 }
 
 fn policy() -> impl Strategy<Value = RetryPolicy> {
-    (vec(millis(), 0..64), any::<u16>()).prop_map(|(delays, jitter_permille)| RetryPolicy {
-        delays: delays.into(),
-        jitter_permille,
-    })
+    (vec(millis(), 0..64), any::<u16>())
+        .prop_map(|(delays, jitter_permille)| RetryPolicy { delays: delays.into(), jitter_permille })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
     let campaign = (text(), any::<bool>()).prop_map(|(text, is_number)| CampaignId { text, is_number });
-    let labels = (
-        text(),
-        of(text()),
-        text(),
-        vec(text(), 0..4),
-        vec(campaign, 0..4),
-        vec(text(), 0..4),
-    );
-    let rest = (
-        any::<bool>(),
-        of(sealed()),
-        vec((text(), sealed()), 0..3),
-        of(policy()),
-        millis(),
-        any::<u32>(),
-    );
+    let labels = (text(), of(text()), text(), vec(text(), 0..4), vec(campaign, 0..4), vec(text(), 0..4));
+    let rest = (any::<bool>(), of(sealed()), vec((text(), sealed()), 0..3), of(policy()), millis(), any::<u32>());
     (labels, rest).prop_map(|(labels, rest)| {
         let (name, description, url, events, campaign_ids, custom_fields) = labels;
         let (enabled, secret, headers, retry_policy, timeout, rate) = rest;
@@ -106,26 +90,11 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 fn webhook() -> impl Strategy<Value = Arc<Webhook>> {
-    (
-        webhook_id(),
-        workspace(),
-        settings(),
-        time(),
-        time(),
-        position(),
-        position(),
+    (webhook_id(), workspace(), settings(), time(), time(), position(), position()).prop_map(
+        |(id, workspace, settings, created_at, updated_at, version, revision)| {
+            Arc::new(Webhook { id, workspace, settings, created_at, updated_at, version, revision })
+        },
     )
-        .prop_map(|(id, workspace, settings, created_at, updated_at, version, revision)| {
-            Arc::new(Webhook {
-                id,
-                workspace,
-                settings,
-                created_at,
-                updated_at,
-                version,
-                revision,
-            })
-        })
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -144,32 +113,24 @@ fn key() -> impl Strategy<Value = Key> {
 fn event(at: Position, accepted: Time) -> impl Strategy<Value = Arc<Event>> {
     let chosen = (webhook_id(), position()).prop_map(|(webhook, revision)| Chosen { webhook, revision });
     let texts = (event_id(), text(), text(), of(text()));
-    (
-        workspace(),
-        texts,
-        any::<[u8; 16]>(),
-        any::<u32>(),
-        position(),
-        vec(chosen, 0..20),
+    (workspace(), texts, any::<[u8; 16]>(), any::<u32>(), position(), vec(chosen, 0..20)).prop_map(
+        move |(workspace, (id, event_type, created, campaign), digest, payload_len, profile, chosen)| {
+            let (digest, chosen) = (Digest(digest), chosen.into());
+            Arc::new(Event {
+                at,
+                accepted,
+                workspace,
+                id,
+                event_type,
+                created,
+                campaign,
+                digest,
+                payload_len,
+                profile,
+                chosen,
+            })
+        },
     )
-        .prop_map(
-            move |(workspace, (id, event_type, created, campaign), digest, payload_len, profile, chosen)| {
-                let (digest, chosen) = (Digest(digest), chosen.into());
-                Arc::new(Event {
-                    at,
-                    accepted,
-                    workspace,
-                    id,
-                    event_type,
-                    created,
-                    campaign,
-                    digest,
-                    payload_len,
-                    profile,
-                    chosen,
-                })
-            },
-        )
 }
 
 fn status() -> impl Strategy<Value = Status> {
@@ -179,28 +140,18 @@ fn status() -> impl Strategy<Value = Status> {
 
 fn cell() -> impl Strategy<Value = Cell> {
     let key = (position(), any::<u32>()).prop_map(|(event, ordinal)| DeliveryKey { event, ordinal });
-    (
-        key,
-        workspace(),
-        webhook_id(),
-        status(),
-        any::<u32>(),
-        any::<u32>(),
-        time(),
-        position(),
+    (key, workspace(), webhook_id(), status(), any::<u32>(), any::<u32>(), time(), position()).prop_map(
+        |(key, workspace, webhook, status, attempts, attempts_before, due, revision)| Cell {
+            key,
+            workspace,
+            webhook,
+            status,
+            attempts,
+            attempts_before,
+            due,
+            revision,
+        },
     )
-        .prop_map(
-            |(key, workspace, webhook, status, attempts, attempts_before, due, revision)| Cell {
-                key,
-                workspace,
-                webhook,
-                status,
-                attempts,
-                attempts_before,
-                due,
-                revision,
-            },
-        )
 }
 
 fn was() -> impl Strategy<Value = Was> {
@@ -209,24 +160,10 @@ fn was() -> impl Strategy<Value = Was> {
 
 fn exchange() -> impl Strategy<Value = Exchange> {
     use ErrorKind::{BlockedAddress, Connect, Dns, HttpStatus, Reset, ResponseInvalid, Timeout, Tls};
-    let kind = select(vec![
-        Dns,
-        BlockedAddress,
-        Connect,
-        Tls,
-        Timeout,
-        Reset,
-        ResponseInvalid,
-        HttpStatus,
-    ]);
+    let kind = select(vec![Dns, BlockedAddress, Connect, Tls, Timeout, Reset, ResponseInvalid, HttpStatus]);
     let failure = (kind, text()).prop_map(|(kind, message)| Failure { kind, message });
     (millis(), of(any::<u16>()), of(failure), of(millis())).prop_map(|(duration, status_code, failure, retry_after)| {
-        Exchange {
-            duration,
-            status_code,
-            failure,
-            retry_after,
-        }
+        Exchange { duration, status_code, failure, retry_after }
     })
 }
 
@@ -253,20 +190,12 @@ fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
     prop_oneof![
         profile().prop_map(Fact::ProfileRegistered),
         (workspace(), text(), text(), number()).prop_map(|(id, name, profile, key)| {
-            Fact::WorkspaceCreated {
-                id,
-                name,
-                profile,
-                sealing_key: SealingKeyId(key),
-            }
+            Fact::WorkspaceCreated { id, name, profile, sealing_key: SealingKeyId(key) }
         }),
         (workspace(), text()).prop_map(|(id, name)| Fact::WorkspaceRenamed { id, name }),
         workspace().prop_map(|id| Fact::WorkspaceDeleted { id }),
         key().prop_map(Fact::KeyCreated),
-        (workspace(), position()).prop_map(|(workspace, id)| Fact::KeyRevoked {
-            workspace,
-            id: KeyId(id)
-        }),
+        (workspace(), position()).prop_map(|(workspace, id)| Fact::KeyRevoked { workspace, id: KeyId(id) }),
         webhook().prop_map(Fact::WebhookCreated),
         webhook().prop_map(Fact::WebhookChanged),
         (workspace(), webhook_id()).prop_map(|(workspace, id)| Fact::WebhookDeleted { workspace, id }),
@@ -275,13 +204,7 @@ fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
         (cell(), was()).prop_map(|(cell, was)| Fact::RetryRequested { cell, was }),
         (workspace(), webhook_id(), event_id(), text(), attempt()).prop_map(
             |(workspace, webhook, event_id, event_type, attempt)| {
-                Fact::TestFinished {
-                    workspace,
-                    webhook,
-                    event_id,
-                    event_type,
-                    attempt,
-                }
+                Fact::TestFinished { workspace, webhook, event_id, event_type, attempt }
             }
         ),
     ]

@@ -29,11 +29,7 @@ fn workspace() -> WorkspaceId {
 }
 
 fn sealed(byte: u8) -> Sealed {
-    Sealed {
-        key: SealingKeyId(0x0123_4567_89ab_cdef),
-        nonce: [byte; 24],
-        bytes: [byte, byte + 1].into(),
-    }
+    Sealed { key: SealingKeyId(0x0123_4567_89ab_cdef), nonce: [byte; 24], bytes: [byte, byte + 1].into() }
 }
 
 fn webhook() -> Arc<Webhook> {
@@ -42,18 +38,12 @@ fn webhook() -> Arc<Webhook> {
         description: Some("d".into()),
         url: "https://example.com/h".into(),
         events: vec!["EMAIL_SENT".into()],
-        campaign_ids: vec![CampaignId {
-            text: "4821".into(),
-            is_number: true,
-        }],
+        campaign_ids: vec![CampaignId { text: "4821".into(), is_number: true }],
         custom_fields: vec!["leadScore".into()],
         enabled: true,
         secret: Some(sealed(0x11)),
         headers: vec![("x-a".into(), sealed(0x22))],
-        retry_policy: Some(RetryPolicy {
-            delays: [Millis(1), Millis(30_000)].into(),
-            jitter_permille: 100,
-        }),
+        retry_policy: Some(RetryPolicy { delays: [Millis(1), Millis(30_000)].into(), jitter_permille: 100 }),
         timeout: Millis(15_000),
         rate_limit: NonZeroU32::new(50),
     };
@@ -93,10 +83,7 @@ fn event_id() -> EventId {
 }
 
 fn event() -> Fact {
-    let chosen = |webhook, block| Chosen {
-        webhook: WebhookId(webhook),
-        revision: Position::new(block, 0),
-    };
+    let chosen = |webhook, block| Chosen { webhook: WebhookId(webhook), revision: Position::new(block, 0) };
     Fact::EventAccepted(Arc::new(Event {
         at: here(),
         accepted: NOW,
@@ -114,10 +101,7 @@ fn event() -> Fact {
 
 fn cell(status: Status) -> Cell {
     Cell {
-        key: DeliveryKey {
-            event: Position::new(200, 3),
-            ordinal: 1,
-        },
+        key: DeliveryKey { event: Position::new(200, 3), ordinal: 1 },
         workspace: workspace(),
         webhook: WebhookId(9),
         status,
@@ -128,10 +112,7 @@ fn cell(status: Status) -> Cell {
     }
 }
 
-const WAS: Was = Was {
-    status: Status::Pending,
-    due: EARLIER,
-};
+const WAS: Was = Was { status: Status::Pending, due: EARLIER };
 
 fn attempt(failure: Option<ErrorKind>, outcome: Outcome) -> Attempt {
     let is_answered = failure.is_none_or(|kind| kind == ErrorKind::HttpStatus);
@@ -142,10 +123,7 @@ fn attempt(failure: Option<ErrorKind>, outcome: Outcome) -> Attempt {
         exchange: Exchange {
             duration: Millis(1_234),
             status_code: is_answered.then_some(if failure.is_some() { 503 } else { 200 }),
-            failure: failure.map(|kind| Failure {
-                kind,
-                message: "m".into(),
-            }),
+            failure: failure.map(|kind| Failure { kind, message: "m".into() }),
             retry_after: is_answered.then_some(Millis(5_000)),
         },
         outcome,
@@ -154,11 +132,7 @@ fn attempt(failure: Option<ErrorKind>, outcome: Outcome) -> Attempt {
 }
 
 fn finished(status: Status, failure: Option<ErrorKind>, outcome: Outcome) -> Fact {
-    Fact::AttemptFinished {
-        cell: cell(status),
-        was: WAS,
-        attempt: attempt(failure, outcome),
-    }
+    Fact::AttemptFinished { cell: cell(status), was: WAS, attempt: attempt(failure, outcome) }
 }
 
 fn key() -> Key {
@@ -193,25 +167,13 @@ fn golden() -> Vec<(Fact, &'static str)> {
     };
     vec![
         (created, "010700095465636820436f72700667656e657379fdefcdab8967452301"),
-        (
-            Fact::WorkspaceRenamed {
-                id,
-                name: "Ünïts".into(),
-            },
-            "02070007c39c6ec3af7473",
-        ),
+        (Fact::WorkspaceRenamed { id, name: "Ünïts".into() }, "02070007c39c6ec3af7473"),
         (Fact::WorkspaceDeleted { id }, "030700"),
         (
             Fact::KeyCreated(key()),
             "04fb2c0102070002636904abababababababababababababababababababababababababababababababab00",
         ),
-        (
-            Fact::KeyRevoked {
-                workspace: id,
-                id: KeyId(here()),
-            },
-            "050700fb2c0102",
-        ),
+        (Fact::KeyRevoked { workspace: id, id: KeyId(here()) }, "050700fb2c0102"),
         (
             Fact::WebhookCreated(webhook()),
             "06090700064f72646572730101641568747470733a2f2f6578616d706c652e636f6d2f68010a454d41494c5f\
@@ -219,17 +181,8 @@ fn golden() -> Vec<(Fact, &'static str)> {
 111111111111111111111111110211120103782d61fdefcdab89674523012222222222222222222222222222\
 22222222222222222222022223010201fb307564fb983a32fcdf22020000fb2c01020801",
         ),
-        (
-            Fact::WebhookChanged(bare_webhook()),
-            "07090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801",
-        ),
-        (
-            Fact::WebhookDeleted {
-                workspace: id,
-                id: WebhookId(9),
-            },
-            "08070009",
-        ),
+        (Fact::WebhookChanged(bare_webhook()), "07090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801"),
+        (Fact::WebhookDeleted { workspace: id, id: WebhookId(9) }, "08070009"),
         (
             event(),
             "090700076f726465722d310a454d41494c5f53454e5418323032362d30322d31395431303a33303a30302e30\
@@ -268,17 +221,8 @@ fn golden() -> Vec<(Fact, &'static str)> {
             finished(Status::Pending, Some(ErrorKind::ResponseInvalid), Outcome::Retrying),
             "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000106016d00010801",
         ),
-        (
-            Fact::RetryRequested {
-                cell: cell(Status::Pending),
-                was: WAS,
-            },
-            "0bc80301070009000201fb60ea080100fcdf220200",
-        ),
-        (
-            tested(),
-            "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d00050801",
-        ),
+        (Fact::RetryRequested { cell: cell(Status::Pending), was: WAS }, "0bc80301070009000201fb60ea080100fcdf220200"),
+        (tested(), "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d00050801"),
     ]
 }
 
@@ -290,11 +234,8 @@ fn hex(fact: &Fact) -> String {
 
 #[test]
 fn the_bytes_of_each_variant_are_for_ever() {
-    let differing: Vec<_> = golden()
-        .iter()
-        .map(|(fact, bytes)| (hex(fact), *bytes))
-        .filter(|(is, was)| is != was)
-        .collect();
+    let differing: Vec<_> =
+        golden().iter().map(|(fact, bytes)| (hex(fact), *bytes)).filter(|(is, was)| is != was).collect();
     assert!(differing.is_empty(), "(is, was): {differing:#?}");
 }
 
