@@ -80,9 +80,8 @@ impl<W: Write> LiveTable<W> {
         let Some(size) = self.size else {
             return writeln!(self.out, "{line}");
         };
-        let mut text = erase(self.rows_drawn(size));
-        text.push_str(line);
-        text.push('\n');
+        let mut text = to_top(self.rows_drawn(size));
+        put(&mut text, line);
         let block = self.waiting.take().unwrap_or_else(|| self.drawn.clone());
         self.show(text, &block, size)
     }
@@ -107,7 +106,7 @@ impl<W: Write> LiveTable<W> {
             return Ok(());
         };
         match self.size {
-            Some(size) if lines != self.drawn => self.show(erase(self.rows_drawn(size)), &lines, size),
+            Some(size) if lines != self.drawn => self.show(to_top(self.rows_drawn(size)), &lines, size),
             Some(_) => Ok(()),
             None => self.append(lines),
         }
@@ -130,10 +129,10 @@ impl<W: Write> LiveTable<W> {
             .collect();
         ansi(&mut text, Hide);
         for line in &self.drawn {
-            text.push_str(line);
-            ansi(&mut text, Clear(ClearType::UntilNewLine));
-            text.push('\n');
+            put(&mut text, line);
         }
+        // What a taller block, or lines wrapped by a narrower terminal, have left.
+        ansi(&mut text, Clear(ClearType::FromCursorDown));
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
@@ -156,15 +155,22 @@ impl<W: Write> Drop for LiveTable<W> {
     }
 }
 
-/// Back to the top of a block of `rows` and everything below gone.
-fn erase(rows: usize) -> String {
+/// Back to the top of a block of `rows`. What stands there is written over, not erased first: that would flicker, and
+/// some terminals keep an erased screen in their history.
+fn to_top(rows: usize) -> String {
     let mut text = String::new();
     if let Ok(rows @ 1..) = u16::try_from(rows) {
         ansi(&mut text, MoveUp(rows));
         ansi(&mut text, MoveToColumn(0));
-        ansi(&mut text, Clear(ClearType::FromCursorDown));
     }
     text
+}
+
+/// A line in place of whatever stood there.
+fn put(text: &mut String, line: &str) {
+    text.push_str(line);
+    ansi(text, Clear(ClearType::UntilNewLine));
+    text.push('\n');
 }
 
 fn ansi(text: &mut String, command: impl Command) {
@@ -221,7 +227,7 @@ mod tests {
 
     /// What a terminal would show: just enough of one to follow the sequences used here.
     fn screen(bytes: &[u8]) -> Vec<String> {
-        let (mut rows, mut row) = (vec![String::new()], 0_usize);
+        let (mut rows, mut row, mut column) = (vec![Vec::new()], 0_usize, 0_usize);
         let text = String::from_utf8_lossy(bytes);
         let mut rest = text.as_ref();
         while let Some(c) = rest.chars().next() {
@@ -231,20 +237,28 @@ mod tests {
                 let (sequence, after) = rest.split_at(end + 1);
                 rest = after;
                 match sequence {
-                    "[J" => rows.truncate(row + 1),
+                    "[J" => {
+                        rows.truncate(row + 1);
+                        rows[row].truncate(column);
+                    }
+                    "[K" => rows[row].truncate(column),
+                    "[1G" => column = 0,
                     up if up.ends_with('A') => row -= up[1..up.len() - 1].parse::<usize>().unwrap(),
-                    _ => continue,
+                    _ => {}
                 }
-                rows[row].clear();
             } else if c == '\n' {
-                row += 1;
-                rows.resize(rows.len().max(row + 1), String::new());
+                (row, column) = (row + 1, 0);
+                rows.resize(rows.len().max(row + 1), Vec::new());
             } else {
-                rows[row].push(c);
+                match rows[row].get_mut(column) {
+                    Some(cell) => *cell = c,
+                    None => rows[row].push(c),
+                }
+                column += 1;
             }
         }
         rows.pop();
-        rows
+        rows.iter().map(|row| row.iter().collect()).collect()
     }
 
     #[test]
@@ -297,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_narrower_terminal_has_wrapped_is_erased_whole() {
+    fn what_a_narrower_terminal_has_wrapped_is_written_over_whole() {
         let (mut out, start) = (Vec::new(), Instant::now());
         let mut table = LiveTable::new(&mut out, Some(SIZE));
         table

@@ -42,7 +42,7 @@ fn once_ends_well_and_says_what_was_checked() {
         "4 succeeded after 3 attempts\n",
         "2 exhausted after 4 attempts\n",
         "1 removed after 15 attempts\n",
-        "49 requests at the receiver, the same attempts in the API",
+        "49 requests at the receiver: just the attempts in the API's logs",
         "the same body bytes at all 28 retries",
         "right on 40 requests, absent on 9",
         "2 events published again: known as duplicates",

@@ -137,6 +137,8 @@ pub fn attempt(finished: &Finished, look: Look) -> String {
     if look.size.columns >= WIDE_FROM {
         let _ = write!(line, " {:>5} ms", entry.duration_ms);
         let message = entry.error_message.as_deref().unwrap_or_default();
+        // With a status that goes without saying.
+        let message = message.strip_prefix("http_status: ").unwrap_or(message);
         let room = usize::from(look.size.columns).saturating_sub(BEFORE_MESSAGE);
         let _ = write!(line, "  {}", paint(&short(message, room), Paint::Dim, look.colour));
     }

@@ -24,11 +24,8 @@ pub fn summary(evidence: &Evidence, cases: &[Case<'_>]) -> Vec<String> {
     ];
     lines.extend(ends(cases));
     lines.extend([
-        format!(
-            "{} requests at the receiver, the same attempts in the API, with the same statuses",
-            evidence.requests.len()
-        ),
-        format!("the same body bytes at all {repeats} retries; Snaily's data byte for byte as published"),
+        format!("{} requests at the receiver: just the attempts in the API's logs", evidence.requests.len()),
+        format!("the same body bytes at all {repeats} retries; Snaily's data exactly as published"),
         format!(
             "the secret's header right on {with_secret} requests, absent on {} without a secret",
             evidence.requests.len() - with_secret

@@ -106,6 +106,7 @@ fn a_good_round_passes_and_says_what_was_looked_at() {
     let verdict = judge(&round());
     assert_eq!(verdict.failures, [] as [&str; 0]);
     let told = verdict.checked.join("\n");
+    assert!(verdict.lines().iter().all(|line| line.chars().count() <= 80), "{told}");
     for line in [
         "5 events published over HTTP, one of every type: 3 genesy, 2 snaily",
         "10 deliveries made of them: 6 genesy, 4 snaily",

@@ -115,7 +115,7 @@ fn an_attempt_is_told_by_the_time_of_its_end() {
     let line = "12:00:00.012 Old intranet CONNECTION_REQUEST_ACCEPTED 14 of 15 503 retrying";
     assert_eq!(attempt(&board().attempts[13], look), line);
     let wide = draw(120, 40, false, None).join("\n");
-    assert!(wide.contains("30       503 retrying     12 ms  http_status: 503 Service Unavail"), "{wide}");
+    assert!(wide.contains("30       503 retrying     12 ms  503 Service Unavailable"), "{wide}");
 }
 
 #[test]
