@@ -18,7 +18,11 @@ pub struct Customer {
     pub types: Vec<EventType>,
     /// Webhooks by their ids.
     pub hooks: Vec<(u64, &'static Hook)>,
+    /// Events of the first round.
     pub published: Vec<Published>,
+    /// Deliveries made of all events so far, by the answers to them.
+    pub deliveries: u64,
+    sent: usize,
     /// Whether the first event, published once more, was answered as a duplicate.
     pub again: Option<bool>,
 }
@@ -48,7 +52,8 @@ impl Customer {
         let wish = json!({"name": format!("{} demo", scene.profile), "profile": scene.profile});
         let workspace: Workspace = admin.post("/v1/workspaces", wish.to_string(), StatusCode::CREATED).await?;
         let mut client = Client::new(server, &workspace.api_key)?;
-        let types = client.get("/v1/event-types").await?;
+        let types: Vec<EventType> = client.get("/v1/event-types").await?;
+        anyhow::ensure!(!types.is_empty(), "the catalogue of {} is empty", scene.profile);
         let mut customer = Self {
             scene,
             key: workspace.api_key,
@@ -56,6 +61,8 @@ impl Customer {
             types,
             hooks: Vec::new(),
             published: Vec::new(),
+            deliveries: 0,
+            sent: 0,
             again: None,
         };
         for hook in scene.hooks {
@@ -81,19 +88,25 @@ impl Customer {
         Ok(made.id)
     }
 
-    /// Publishes the sample of the n-th type, counted round and round, under an id of its own.
+    /// Publishes the sample of the next type, round and round, under an id of its own.
     ///
     /// # Errors
     /// It is not accepted, or not as a new event.
-    pub async fn publish_next(&mut self, nth: usize) -> anyhow::Result<()> {
-        let of = &self.types[nth % self.types.len()];
-        // Digits of a fixed width: ids rise with time.
-        let id = format!("demo-{:06}", nth + 1);
-        let event = Published { id, event_type: of.name.clone(), data: of.sample.get().to_owned(), deliveries: 0 };
+    pub async fn publish_next(&mut self) -> anyhow::Result<Published> {
+        let of = &self.types[self.sent % self.types.len()];
+        self.sent += 1;
+        let mut event = Published {
+            // Digits of a fixed width: ids rise with time.
+            id: format!("demo-{:06}", self.sent),
+            event_type: of.name.clone(),
+            data: of.sample.get().to_owned(),
+            deliveries: 0,
+        };
         let accepted = self.publish(&event).await?;
         anyhow::ensure!(!accepted.duplicate && accepted.id == event.id, "{} was taken for another event", event.id);
-        self.published.push(Published { deliveries: accepted.deliveries, ..event });
-        Ok(())
+        event.deliveries = accepted.deliveries;
+        self.deliveries += accepted.deliveries;
+        Ok(event)
     }
 
     /// Publishes the first event once more, as a client does that has lost the answer.
