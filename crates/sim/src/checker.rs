@@ -1,0 +1,258 @@
+//! The judge: what must be true whatever happens, told from the laws and not from the code.
+//!
+//! It knows only what an outsider can: which facts are durable (read back from the log, not taken from the engine's word), what was asked
+//! and answered, what reached the receivers and when. From that it keeps its own naive books, and says which law was broken first.
+
+mod answers;
+mod attempts;
+mod erasure;
+mod facts;
+mod hook;
+mod places;
+mod sends;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use postrider_core::delivery::{Cell, Status};
+use postrider_core::event::Digest;
+use postrider_core::profile::Profile;
+use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
+use postrider_log::{Block, ChainHash, LogReader, codec};
+use postrider_scheduler::Limits;
+
+pub use answers::Asked;
+use hook::Hook;
+use sends::Flight;
+
+/// A law that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Its number in the list of laws.
+    pub law: u8,
+    /// What happened.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "law {}: {}", self.law, self.what)
+    }
+}
+
+/// A broken law by its number, and what happened.
+macro_rules! broken {
+    ($number:literal, $($message:tt)+) => {
+        $crate::checker::Violation { law: $number, what: format!($($message)+) }
+    };
+}
+pub(crate) use broken;
+
+/// Fails with law and message unless the condition holds.
+macro_rules! law {
+    ($number:literal, $holds:expr, $($message:tt)+) => {
+        if !$holds {
+            return Err($crate::checker::broken!($number, $($message)+));
+        }
+    };
+}
+pub(crate) use law;
+
+/// What a check says.
+pub type Verdict = Result<(), Violation>;
+
+/// One delivery in the books.
+#[derive(Clone, Debug)]
+struct Delivery {
+    /// As the last durable fact about it says.
+    cell: Cell,
+    /// Of the body that every attempt must carry.
+    body: u64,
+    /// The highest number of an attempt that reached the receiver.
+    reached: u32,
+}
+
+/// One accepted event in the books.
+#[derive(Clone, Debug)]
+struct Known {
+    at: Position,
+    digest: Digest,
+    deliveries: u32,
+}
+
+/// See the module.
+pub struct Checker {
+    limits: Limits,
+    next_block: u64,
+    last_hash: Option<ChainHash>,
+    last_time: Time,
+    profiles: BTreeMap<Position, Arc<Profile>>,
+    workspaces: BTreeMap<WorkspaceId, Box<str>>,
+    hooks: BTreeMap<WebhookId, Hook>,
+    events: BTreeMap<(WorkspaceId, EventId), Known>,
+    names: BTreeMap<Position, (WorkspaceId, EventId)>,
+    deliveries: BTreeMap<DeliveryKey, Delivery>,
+    stamps: BTreeSet<(WorkspaceId, Box<str>, Box<str>)>,
+    flights: BTreeMap<DeliveryKey, Flight>,
+    /// Attempts that reached a receiver and whose outcome a crash took: only these may come twice.
+    cut: BTreeSet<DeliveryKey>,
+    /// Deliveries that a person has asked to send again, and has no answer yet.
+    retries_asked: Vec<DeliveryKey>,
+    attempts_made: u64,
+    duplicates: u64,
+    /// Events whose payloads are erased by a durable fact.
+    erased: BTreeSet<Position>,
+    /// Events that a person has asked to erase, and has no answer yet.
+    erasures_asked: Vec<(WorkspaceId, EventId)>,
+}
+
+impl Checker {
+    /// Empty books, for an engine with these permits.
+    pub fn new(limits: Limits) -> Checker {
+        Checker {
+            limits,
+            next_block: 0,
+            last_hash: None,
+            last_time: Time(0),
+            profiles: BTreeMap::new(),
+            workspaces: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            events: BTreeMap::new(),
+            names: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            stamps: BTreeSet::new(),
+            flights: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            retries_asked: Vec::new(),
+            attempts_made: 0,
+            duplicates: 0,
+            erased: BTreeSet::new(),
+            erasures_asked: Vec::new(),
+        }
+    }
+
+    /// Reads what has become durable since the last look.
+    ///
+    /// # Errors
+    /// When a fact, or the order of facts, breaks a law.
+    pub fn read(&mut self, reader: &impl LogReader) -> Verdict {
+        while self.next_block < reader.end() {
+            let block = reader.read_block(self.next_block);
+            let Ok(Some(block)) = block else {
+                return Err(broken!(1, "block {} cannot be read: {block:?}", self.next_block));
+            };
+            self.block(&block)?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block) -> Verdict {
+        law!(6, block.number() == self.next_block, "block {} follows {}", block.number(), self.next_block);
+        law!(6, block.time() >= self.last_time, "time went back from {} to {}", self.last_time, block.time());
+        self.next_block += 1;
+        self.last_hash = Some(block.hash());
+        self.last_time = block.time();
+        for (position, bytes) in block.facts() {
+            let record = codec::decode(position, block.time(), bytes)
+                .map_err(|error| broken!(2, "an appended fact cannot be read: {error}"))?;
+            let payload = block
+                .payload(position.index())
+                .map_err(|fault| broken!(1, "the payload at {position} is damaged: {fault:?}"))?;
+            self.fact(&record, &payload.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// After a restart: what was durable is there as it was. What the last append may or may not have kept is read in.
+    ///
+    /// # Errors
+    /// When anything that was durable is gone or different.
+    pub fn reread(&mut self, reader: &impl LogReader) -> Verdict {
+        if let Some(last) = self.next_block.checked_sub(1) {
+            let hash = reader.read_block(last).ok().flatten().map(|block| block.hash());
+            law!(1, hash.is_some(), "block {last} was durable and is gone");
+            law!(1, hash == self.last_hash, "block {last} or one before it has changed");
+        }
+        self.read(reader)?;
+        self.retries_asked.clear();
+        self.erasures_asked.clear();
+        Ok(())
+    }
+
+    /// Deliveries that have not ended, of webhooks that are there.
+    pub fn unfinished(&self) -> u64 {
+        self.hooks.values().map(|hook| hook.pending).sum()
+    }
+
+    /// Every delivery has ended.
+    ///
+    /// # Errors
+    /// When one has not, though faults have stopped and its schedule is over.
+    pub fn settled(&self) -> Verdict {
+        let waits = |delivery: &&Delivery| delivery.cell.status == Status::Pending && self.is_alive(&delivery.cell);
+        let left = self.deliveries.values().find(waits);
+        law!(11, left.is_none(), "a delivery has not ended within its schedule: {:?}", left.map(|d| d.cell));
+        law!(11, self.flights.is_empty(), "attempts have not ended: {:?}", self.flights.keys());
+        Ok(())
+    }
+
+    /// The latest time at which all that is pending must have ended, if nothing new comes and every answer takes at most a second.
+    pub fn settled_by(&self, now: Time, is_up: bool) -> Time {
+        let due = self.deliveries.values().filter(|d| d.cell.status == Status::Pending).map(|d| d.cell.due.max(now));
+        let tail = |hook: &Hook| match (is_up, self.policy_of(&hook.webhook)) {
+            (false, Some(policy)) => policy.delays.iter().map(|d| d.0 * 2 + 2_000).sum(),
+            _ => 0,
+        };
+        let longest = self.hooks.values().map(tail).max().unwrap_or(0);
+        // Behind caps and rates of one a second, each attempt may have to wait for all others.
+        let queue = self.unfinished() * 16 * 2_000 + 120_000;
+        Time(due.max().unwrap_or(now).0 + longest + queue)
+    }
+
+    /// Attempts that reached a receiver twice.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Deliveries that were ever chosen.
+    pub fn deliveries(&self) -> u64 {
+        self.deliveries.len() as u64
+    }
+
+    /// Attempts whose outcome is durable.
+    pub fn attempts(&self) -> u64 {
+        self.attempts_made
+    }
+
+    /// Workspaces that are there.
+    pub fn workspaces(&self) -> Vec<(WorkspaceId, Box<str>)> {
+        self.workspaces.iter().map(|(id, profile)| (*id, profile.clone())).collect()
+    }
+
+    /// Webhooks that are there.
+    pub fn webhooks(&self) -> Vec<(WorkspaceId, WebhookId)> {
+        self.hooks.values().filter(|hook| hook.alive).map(|hook| (hook.webhook.workspace, hook.webhook.id)).collect()
+    }
+
+    /// One of the deliveries; the newest ones more often.
+    pub fn delivery(&self, draw: u64) -> Option<(WorkspaceId, DeliveryKey)> {
+        let among = if draw.is_multiple_of(2) { 20 } else { self.deliveries.len() };
+        let nth = (draw / 2 % among.max(1) as u64) as usize;
+        self.deliveries.values().rev().nth(nth).map(|delivery| (delivery.cell.workspace, delivery.cell.key))
+    }
+
+    /// The event of one of the deliveries.
+    pub fn event(&self, draw: u64) -> Option<(WorkspaceId, EventId)> {
+        let (_, key) = self.delivery(draw)?;
+        self.event_at(key.event)
+    }
+
+    fn event_at(&self, at: Position) -> Option<(WorkspaceId, EventId)> {
+        self.names.get(&at).cloned()
+    }
+
+    fn is_alive(&self, cell: &Cell) -> bool {
+        self.hooks.get(&cell.webhook).is_some_and(|hook| hook.alive)
+    }
+}

@@ -1,0 +1,88 @@
+//! A webhook in the books: what it is, what waits for it, and what limits it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use postrider_core::delivery::Cell;
+use postrider_core::webhook::Webhook;
+use postrider_core::{DeliveryKey, Time};
+
+#[derive(Clone, Debug)]
+pub(super) struct Hook {
+    /// As it is, or was when it was deleted.
+    pub(super) webhook: Arc<Webhook>,
+    pub(super) alive: bool,
+    /// Deliveries that have not ended.
+    pub(super) pending: u64,
+    /// Due times of those that wait for their first attempt, and of those that wait for another.
+    pub(super) fresh: BTreeSet<(Time, DeliveryKey)>,
+    pub(super) retry: BTreeSet<(Time, DeliveryKey)>,
+    pub(super) in_flight: u32,
+    /// An attempt has ended since the process began.
+    pub(super) answered: bool,
+    /// An attempt took over a second since the process began.
+    pub(super) may_be_slow: bool,
+    pub(super) last_start: Option<Time>,
+}
+
+impl Hook {
+    pub(super) fn new(webhook: Arc<Webhook>) -> Hook {
+        Hook {
+            webhook,
+            alive: true,
+            pending: 0,
+            fresh: BTreeSet::new(),
+            retry: BTreeSet::new(),
+            in_flight: 0,
+            answered: false,
+            may_be_slow: false,
+            last_start: None,
+        }
+    }
+
+    pub(super) fn lane(&mut self, cell: &Cell) -> &mut BTreeSet<(Time, DeliveryKey)> {
+        if cell.attempts == 0 { &mut self.fresh } else { &mut self.retry }
+    }
+
+    /// The delivery waits for an attempt.
+    pub(super) fn wait(&mut self, cell: &Cell) {
+        if self.alive {
+            self.lane(cell).insert((cell.due, cell.key));
+        }
+    }
+
+    /// It waits no more.
+    pub(super) fn unwait(&mut self, cell: &Cell) {
+        self.lane(cell).remove(&(cell.due, cell.key));
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.fresh.len() + self.retry.len()
+    }
+
+    /// Deleted: what waited is cancelled.
+    pub(super) fn die(&mut self) {
+        self.alive = false;
+        self.pending = 0;
+        self.fresh.clear();
+        self.retry.clear();
+    }
+
+    /// A process begins that knows nothing of how this webhook answers.
+    pub(super) fn forget_process(&mut self) {
+        self.in_flight = 0;
+        self.answered = false;
+        self.may_be_slow = false;
+        self.last_start = None;
+    }
+
+    /// The host that it shares permits with.
+    pub(super) fn host(&self) -> Box<str> {
+        host_of(&self.webhook.settings.url)
+    }
+}
+
+/// What lies between `//` and the next `/`.
+pub(super) fn host_of(url: &str) -> Box<str> {
+    url.split('/').nth(2).unwrap_or_default().into()
+}

@@ -1,0 +1,152 @@
+//! Operators: workspaces and webhooks that are made, changed, switched and deleted, and deliveries sent again by hand.
+
+use std::num::NonZeroU32;
+
+use postrider_core::command::Command;
+use postrider_core::machine::Entropy;
+use postrider_core::policy::RetryPolicy;
+use postrider_core::sealed::SealingKeyId;
+use postrider_core::webhook::{CampaignId, Change, Settings};
+use postrider_core::workspace::KeyHash;
+use postrider_core::{Millis, WebhookId, WorkspaceId};
+
+use crate::chance::Chance;
+use crate::checker::{Asked, Checker};
+use crate::publishers::{CAMPAIGNS, types_of};
+use crate::receivers::{HOSTS, url_of};
+
+/// So many webhooks in all, so that single ones are busy.
+const WEBHOOKS_MAX: usize = 14;
+
+/// What an operator does next; `None` when there is nothing to do it to.
+pub fn next(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked)> {
+    let webhooks = checker.webhooks();
+    match chance.below(25) {
+        0 if checker.workspaces().len() < 4 => Some(workspace(chance)),
+        1 if chance.one_in(8) => {
+            let (id, _) = *chance.pick(&checker.workspaces())?;
+            Some((Command::DeleteWorkspace { id }, Asked::DeleteWorkspace(id)))
+        }
+        2..6 if webhooks.len() < WEBHOOKS_MAX => webhook(checker, chance),
+        6 | 7 if webhooks.len() > 3 => {
+            let (workspace, id) = *chance.pick(&webhooks)?;
+            Some((Command::DeleteWebhook { workspace, id }, Asked::Delete(id)))
+        }
+        8..12 => {
+            let (workspace, id) = *chance.pick(&webhooks)?;
+            Some(switch(workspace, id, !chance.one_in(3)))
+        }
+        12..17 => {
+            let (workspace, id) = *chance.pick(&webhooks)?;
+            let change = Box::new(change(workspace, checker, chance));
+            Some((Command::ChangeWebhook { workspace, id, change }, Asked::Change(id)))
+        }
+        24 => {
+            let (workspace, id) = checker.event(chance.next_u64())?;
+            Some((Command::EraseEvent { workspace, id: id.clone() }, Asked::Erase(workspace, id)))
+        }
+        _ => {
+            let (workspace, key) = checker.delivery(chance.next_u64())?;
+            Some((Command::Retry { workspace, key }, Asked::Retry(key)))
+        }
+    }
+}
+
+/// A workspace of one of the profiles.
+pub fn workspace(chance: &mut Chance) -> (Command, Asked) {
+    let profile = ["genesy", "snaily", "standard"][chance.below(3) as usize];
+    let (sealing_key, hash) = (SealingKeyId(chance.next_u64()), chance.next_u64());
+    let mut key_hash = KeyHash([0; 32]);
+    key_hash.0[..8].copy_from_slice(&hash.to_le_bytes());
+    (
+        Command::CreateWorkspace { name: "Tech Corp".into(), profile: profile.into(), sealing_key, key_hash },
+        Asked::Other,
+    )
+}
+
+/// A webhook in one of the workspaces.
+pub fn webhook(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked)> {
+    let (workspace, profile) = chance.pick(&checker.workspaces())?.clone();
+    let settings = Box::new(Settings {
+        name: "Orders".into(),
+        description: None,
+        url: url_of(chance.below(HOSTS)),
+        events: events(&profile, chance),
+        campaign_ids: campaigns(&profile, chance),
+        custom_fields: custom_fields(&profile, chance),
+        enabled: !chance.one_in(8),
+        secret: None,
+        headers: Vec::new(),
+        retry_policy: policy(chance),
+        timeout: timeout(chance),
+        rate_limit: rate_limit(chance),
+    });
+    Some((Command::CreateWebhook { workspace, settings }, Asked::Create(workspace)))
+}
+
+/// On or off.
+pub fn switch(workspace: WorkspaceId, id: WebhookId, on: bool) -> (Command, Asked) {
+    let change = Box::new(Change { enabled: Some(on), ..Change::default() });
+    (Command::ChangeWebhook { workspace, id, change }, Asked::Change(id))
+}
+
+fn change(workspace: WorkspaceId, checker: &Checker, chance: &mut Chance) -> Change {
+    let workspaces = checker.workspaces();
+    let profile = workspaces.iter().find(|(id, _)| *id == workspace).map_or("standard", |(_, profile)| profile);
+    let none = Change::default();
+    match chance.below(7) {
+        0 => Change { url: Some(url_of(chance.below(HOSTS))), ..none },
+        1 => Change { events: Some(events(profile, chance)), ..none },
+        2 => Change { campaign_ids: Some(campaigns(profile, chance)), ..none },
+        3 => Change { custom_fields: Some(custom_fields(profile, chance)), ..none },
+        4 => Change { retry_policy: Some(policy(chance)), ..none },
+        5 => Change { rate_limit: Some(rate_limit(chance)), ..none },
+        _ => Change { timeout: Some(timeout(chance)), name: Some("Renamed".into()), ..none },
+    }
+}
+
+fn events(profile: &str, chance: &mut Chance) -> Vec<Box<str>> {
+    let all = types_of(profile);
+    let mut chosen: Vec<Box<str>> = all.iter().filter(|_| chance.one_in(2)).map(|&t| t.into()).collect();
+    if chosen.is_empty() {
+        chosen.push(all[0].into());
+    }
+    chosen
+}
+
+fn campaigns(profile: &str, chance: &mut Chance) -> Vec<CampaignId> {
+    if profile == "standard" || !chance.one_in(3) {
+        return Vec::new();
+    }
+    CAMPAIGNS
+        .iter()
+        .filter(|_| chance.one_in(2))
+        .map(|&text| CampaignId { text: text.into(), is_number: false })
+        .collect()
+}
+
+fn custom_fields(profile: &str, chance: &mut Chance) -> Vec<Box<str>> {
+    if profile != "genesy" {
+        return Vec::new();
+    }
+    ["leadScore", "industry", "unknown"].iter().filter(|_| chance.one_in(2)).map(|&field| field.into()).collect()
+}
+
+/// Half of the time the profile's; else up to six tiers from a millisecond to hours, with or without jitter.
+fn policy(chance: &mut Chance) -> Option<RetryPolicy> {
+    if chance.one_in(2) {
+        return None;
+    }
+    let scale = [1, 1_000, 60_000, 3_600_000][chance.below(4) as usize];
+    let delays = (0..chance.below(7)).map(|_| Millis(scale * chance.within(1, 5))).collect();
+    let jitter_permille = if chance.one_in(2) { 0 } else { chance.within(1, 1000) as u16 };
+    Some(RetryPolicy { delays, jitter_permille })
+}
+
+fn timeout(chance: &mut Chance) -> Millis {
+    Millis(chance.within(1_000, 15_000))
+}
+
+fn rate_limit(chance: &mut Chance) -> Option<NonZeroU32> {
+    if chance.one_in(4) { NonZeroU32::new(chance.within(1, 100) as u32) } else { None }
+}
