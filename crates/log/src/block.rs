@@ -10,7 +10,7 @@ use postrider_core::{Position, Time};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One group commit, owner entry or seal. Cheap to clone.
+/// One group commit, owner entry, seal or gap. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Block {
     header: Header,
@@ -88,7 +88,7 @@ impl Block {
         self.header.count
     }
 
-    /// Whether it is an owner entry or a seal.
+    /// Whether it is an owner entry, a seal or a gap.
     pub fn is_empty(&self) -> bool {
         self.header.count == 0
     }

@@ -56,6 +56,8 @@ pub enum Kind {
     Owner = 2,
     /// Nothing: it proves that the block before it was durable, so that damage to that one is no torn tail.
     Seal = 3,
+    /// Stands for a block that was lost, so that numbers stay dense and positions what they were: only a salvage writes it.
+    Gap = 4,
 }
 
 /// Who writes: every block says so.
@@ -125,6 +127,7 @@ impl Header {
             1 => Kind::Facts,
             2 => Kind::Owner,
             3 => Kind::Seal,
+            4 => Kind::Gap,
             other => return Err(Fault::Kind(other)),
         };
         let header = Header {
@@ -234,7 +237,7 @@ impl Chain {
         }
     }
 
-    /// The head of an owner entry or a seal that comes next, at the time of the last block.
+    /// The head of an owner entry, a seal or a gap that comes next, at the time of the last block.
     pub fn bare(&self, kind: Kind, owner: Owner) -> Header {
         Header {
             kind,

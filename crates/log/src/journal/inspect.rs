@@ -5,7 +5,7 @@ use super::head::Head;
 use super::recovery::{OpenError, beginning, segments};
 use super::segment;
 use super::walk::{Found, Walk, damage, read_block};
-use crate::{Block, Damage, LogId, ReadError};
+use crate::{Block, Damage, Kind, LogId, ReadError};
 use postrider_core::{Position, Time};
 use std::io;
 
@@ -33,8 +33,10 @@ pub struct Stored {
 pub struct Stats {
     /// Segment files.
     pub segments: u64,
-    /// Blocks, with owner entries and seals.
+    /// Blocks, with owner entries, seals and gaps.
     pub blocks: u64,
+    /// Among them those that stand for lost ones.
+    pub gaps: u64,
     /// Facts.
     pub facts: u64,
     /// Bytes of facts.
@@ -185,6 +187,7 @@ fn next_stored<D: Disk>(disk: &D, walk: &mut Walk<'_, D>) -> Result<Option<Store
 impl Stats {
     fn add(&mut self, header: &crate::layout::Header) {
         self.blocks += 1;
+        self.gaps += u64::from(header.kind == Kind::Gap);
         self.facts += u64::from(header.count);
         self.facts_bytes += u64::from(header.facts_len);
         self.payloads_bytes += u64::from(header.payloads_len);

@@ -4,7 +4,7 @@
 //! at opening every block's head and facts are read and must match their crcs and the chain; what cannot be explained by a power cut
 //! during the last append is damage, and damage refuses to open and changes nothing.
 //!
-//! Refuses to repair, to skip, and to work on a file system that cannot set space aside.
+//! Refuses to repair in place, to skip unasked (a salvage copies what is whole into another folder), and to work on a file system that cannot set space aside.
 
 mod disk;
 mod erase;
@@ -13,6 +13,7 @@ mod head;
 mod inspect;
 mod reader;
 mod recovery;
+mod salvage;
 mod segment;
 mod shared;
 mod truncate;
@@ -24,6 +25,7 @@ pub use folder::Folder;
 pub use inspect::{Inspect, Stats, Stored, VerifyError};
 pub use reader::Reader;
 pub use recovery::{Journal, OpenError, Report};
+pub use salvage::{Missing, SalvageError, Salvaged, salvage, salvage_on};
 pub use truncate::TruncateError;
 pub use writer::Writer;
 

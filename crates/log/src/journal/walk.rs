@@ -100,35 +100,42 @@ impl<'d, D: Disk> Walk<'d, D> {
     /// Whether a whole head of this log with a higher number than is expected here lies anywhere behind. Its facts do not matter: a
     /// head that matches its crc, names this log and has a number that was never reached was written after this block.
     fn later_block(&self, file: &D::File) -> io::Result<bool> {
-        let mut chunk = vec![0; SEARCH_BYTES];
-        let mut at = self.offset;
-        loop {
-            let read = file.read_at(&mut chunk, at)?;
-            let later = |sector: &[u8]| {
-                Header::decode(sector)
-                    .is_ok_and(|header| header.log == self.chain.log && header.number > self.chain.next)
-            };
-            if chunk[..read].chunks(ALIGN).any(later) {
-                return Ok(true);
-            }
-            if read < chunk.len() {
-                return Ok(false);
-            }
-            at += read as u64;
-        }
+        let later = |header: &Header| header.log == self.chain.log && header.number > self.chain.next;
+        Ok(find_head(file, self.offset, later)?.is_some())
     }
 
-    /// Whether what was read last looks like the expected block, torn, and not like what the file held before. Only its first bytes
-    /// say so; if they never reached the disk, nothing can.
+    /// Whether what was read last looks like the expected block, torn, and not like what the file held before.
     fn was_begun(&self) -> bool {
-        let expected = Header::prefix(self.chain.log, self.chain.next);
-        self.buffer.starts_with(&expected.0) && self.buffer.get(16..40) == Some(&expected.1)
+        is_begun(&self.buffer, &self.chain)
+    }
+}
+
+/// Whether `bytes` look like the next block of `chain`, torn. Only its first bytes say so; if they never reached the disk, nothing can.
+pub(crate) fn is_begun(bytes: &[u8], chain: &Chain) -> bool {
+    let expected = Header::prefix(chain.log, chain.next);
+    bytes.starts_with(&expected.0) && bytes.get(16..40) == Some(&expected.1)
+}
+
+/// Where from `from` on, a place where a block may begin, the first whole head lies that is `wanted`.
+pub(crate) fn find_head<F: DiskFile>(file: &F, from: u64, wanted: impl Fn(&Header) -> bool) -> io::Result<Option<u64>> {
+    let mut chunk = vec![0; SEARCH_BYTES];
+    let mut at = from;
+    loop {
+        let read = file.read_at(&mut chunk, at)?;
+        let is_wanted = |sector: &[u8]| Header::decode(sector).is_ok_and(|header| wanted(&header));
+        if let Some(sectors) = chunk[..read].chunks(ALIGN).position(is_wanted) {
+            return Ok(Some(at + (sectors * ALIGN) as u64));
+        }
+        if read < chunk.len() {
+            return Ok(None);
+        }
+        at += read as u64;
     }
 }
 
 /// Whether the bytes where the next block belongs are a whole head that has no business there. Space is recycled within one log and
 /// numbers only grow, so the worst that may lie behind the end is a lower number.
-fn fault_of_a_whole_head(fault: &Fault) -> bool {
+pub(crate) fn fault_of_a_whole_head(fault: &Fault) -> bool {
     matches!(fault, Fault::ForeignLog(_) | Fault::Chain | Fault::Time | Fault::Epoch)
 }
 
