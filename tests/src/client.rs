@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::Response;
+use ureq::http::{Request, Response};
 
 /// Speaks to one server with one key.
 #[derive(Clone)]
@@ -23,6 +23,10 @@ pub struct Answer {
     pub body: Value,
     /// `Retry-After`, if there was one.
     pub retry_after: Option<String>,
+    /// `Content-Type`, empty when there was none.
+    pub content_type: String,
+    /// The body as it came.
+    pub text: String,
 }
 
 impl Answer {
@@ -94,6 +98,24 @@ impl Client {
         answer(request.content_type("application/json").send(body.to_string().as_bytes()))
     }
 
+    /// Any request, with these headers and no key but the one that is among them.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let unsendable = "a test sends what can be sent";
+        if body.is_empty() && !matches!(method, "POST" | "PATCH" | "PUT") {
+            return answer(self.agent.run(request.body(()).expect(unsendable)));
+        }
+        answer(self.agent.run(request.body(body).expect(unsendable)))
+    }
+
+    /// The key that it sends.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
@@ -102,7 +124,8 @@ impl Client {
 fn answer(response: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
     let mut response = response.unwrap_or_else(|e| panic!("the server should have answered: {e}"));
     let text = response.body_mut().read_to_string().unwrap_or_default();
-    let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
-    Answer { status: response.status().as_u16(), body, retry_after }
+    let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let (retry_after, content_type) = (header("retry-after"), header("content-type").unwrap_or_default());
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text.clone())) };
+    Answer { status: response.status().as_u16(), body, retry_after, content_type, text }
 }

@@ -44,6 +44,8 @@ pub enum Reaction {
     Status(u16),
     /// Answer with this status after a while.
     Slow(u16, Duration),
+    /// Answer with these bytes and close the connection.
+    Raw(&'static str),
     /// Close the connection without an answer.
     Drop,
 }
@@ -119,6 +121,10 @@ fn serve(stream: &TcpStream, requests: &Mutex<Vec<Request>>, react: &React) -> s
         requests.lock().expect("no thread panics while it holds this").push(request);
         let status = match reaction {
             Reaction::Drop => return Ok(()),
+            Reaction::Raw(answer) => {
+                let mut writer = stream;
+                return writer.write_all(answer.as_bytes());
+            }
             Reaction::Status(status) => status,
             Reaction::Slow(status, pause) => {
                 std::thread::sleep(pause);

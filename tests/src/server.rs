@@ -29,8 +29,14 @@ impl Server {
 
     /// The same with more options and environment.
     pub fn start_with(data: &Path, options: &[&str], environment: &[(&str, &str)]) -> Server {
+        let options = [&["--allow", "loopback", "--rate-limit", "0"], options].concat();
+        Server::start_bare(data, &options, environment)
+    }
+
+    /// With these options and environment alone: what is refused by default is refused, and requests are counted.
+    pub fn start_bare(data: &Path, options: &[&str], environment: &[(&str, &str)]) -> Server {
         let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--allow", "loopback", "--rate-limit", "0", "--log", "warn"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
         command.arg("--data").arg(data).args(["--admin-key", ADMIN_KEY]).args(options);
         command.envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
