@@ -3,7 +3,7 @@
 mod any;
 mod golden;
 
-use postrider_core::{Position, Time};
+use postrider_core::{Position, Time, limits};
 use proptest::prelude::*;
 
 use super::{DecodeError, decode, encode};
@@ -65,6 +65,16 @@ proptest! {
     fn no_bytes_make_decoding_panic(ordinal in 0u8..16, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let bytes: Vec<u8> = std::iter::once(ordinal).chain(bytes).collect();
         let _ = decode(Position::new(3, 1), Time(1), &bytes);
+    }
+}
+
+/// The largest fan-out, with ids and positions as long as they get in the life of a log, is within the decoder's limit.
+#[test]
+fn the_largest_facts_come_back() {
+    for record in any::largest() {
+        let bytes = bytes_of(&record);
+        assert!(bytes.len() < limits::BLOCK_BYTES_MAX - limits::TURN_BYTES_TARGET, "{} bytes", bytes.len());
+        assert!(decode(record.position, record.time, &bytes).is_ok_and(|read| read == record));
     }
 }
 

@@ -51,6 +51,18 @@ impl Checker {
         Ok(())
     }
 
+    /// What a terminal rule removes is erased with the end of the event's last delivery. Where a delivery was cancelled, that end
+    /// may have had no attempt, and is not asked for here.
+    pub(super) fn removed_are_erased(&self) -> Verdict {
+        for event in self.names.keys().filter(|at| !self.erased.contains(at)) {
+            let all = |holds: fn(Status) -> bool| self.siblings(*event).all(|d| holds(d.cell.status));
+            let ended = all(|status| !matches!(status, Status::Pending | Status::Cancelled));
+            let is_left = ended && !all(|status| status != Status::Removed);
+            law!(1, !is_left, "the event at {event} was removed, and its payload is there");
+        }
+        Ok(())
+    }
+
     fn siblings(&self, event: Position) -> impl Iterator<Item = &Delivery> {
         let key = |ordinal| DeliveryKey { event, ordinal };
         self.deliveries.range(key(0)..=key(u32::MAX)).map(|(_, delivery)| delivery)

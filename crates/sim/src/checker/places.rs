@@ -48,7 +48,7 @@ impl Checker {
             };
             law!(3, is_right, "{key} is at {place:?}: unfinished {is_unfinished}, in flight {is_flying}");
         }
-        Ok(())
+        self.removed_are_erased()
     }
 
     /// The engine does nothing from the end of this step, at which `now` it was, until `until`: nothing may fall behind meanwhile.

@@ -23,6 +23,7 @@ enum Act {
     Succeed(usize),
     Fail(usize, Option<u64>),
     Retry(usize),
+    Erase(usize),
     Wait(u64),
     DeleteWorkspace,
 }
@@ -36,6 +37,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => any::<usize>().prop_map(Act::Succeed),
         8 => (any::<usize>(), prop::option::of(any::<u64>())).prop_map(|(n, asked)| Act::Fail(n, asked)),
         3 => any::<usize>().prop_map(Act::Retry),
+        1 => any::<usize>().prop_map(Act::Erase),
         3 => (0u64..100_000).prop_map(Act::Wait),
         1 => Just(Act::DeleteWorkspace),
     ]
@@ -52,32 +54,19 @@ fn nth_webhook(story: &Story, n: usize) -> Option<WebhookId> {
 
 /// A delivery that an attempt may be made of.
 fn nth_pending(story: &Story, n: usize) -> Option<DeliveryKey> {
-    nth(
-        story
-            .cells
-            .values()
-            .filter(|cell| cell.status == Status::Pending)
-            .map(|cell| cell.key),
-        n,
-    )
+    nth(story.cells.values().filter(|cell| cell.status == Status::Pending).map(|cell| cell.key), n)
 }
 
 fn perform(story: &mut Story, act: Act) {
     match act {
         Act::Create(own_policy) if story.kernel.directory.workspaces().len() > 0 => {
             let retry_policy = own_policy.then(|| policy(&[1_000, 5_000], 500));
-            let settings = Settings {
-                retry_policy,
-                ..settings(&["EMAIL_SENT"])
-            };
+            let settings = Settings { retry_policy, ..settings(&["EMAIL_SENT"]) };
             story.webhook(settings);
         }
         Act::Create(_) => story.workspace = story.another_workspace("genesy"),
         Act::Switch(n, on) => {
-            let change = Change {
-                enabled: Some(on),
-                ..Change::default()
-            };
+            let change = Change { enabled: Some(on), ..Change::default() };
             nth_webhook(story, n).map(|id| story.change(id, change));
         }
         Act::Delete(n) => {
@@ -101,6 +90,11 @@ fn perform(story: &mut Story, act: Act) {
         Act::Retry(n) => {
             let _ = nth(story.cells.keys().copied(), n).map(|key| story.retry(key));
         }
+        Act::Erase(n) => {
+            let (workspace, event) = (story.workspace, nth(story.events.keys(), n).cloned());
+            let erase = |(_, id)| story.tell(Command::EraseEvent { workspace, id });
+            let _ = event.filter(|(of, _)| *of == workspace).map(erase);
+        }
         Act::Wait(span) => story.wait(span),
         Act::DeleteWorkspace => {
             let _ = story.tell(Command::DeleteWorkspace { id: story.workspace });
@@ -110,12 +104,7 @@ fn perform(story: &mut Story, act: Act) {
 
 /// What is unfinished, counted the slow way.
 fn counted(story: &Story) -> BTreeMap<WebhookId, u64> {
-    let mut counts: BTreeMap<_, _> = story
-        .kernel
-        .directory
-        .webhooks()
-        .map(|webhook| (webhook.id, 0))
-        .collect();
+    let mut counts: BTreeMap<_, _> = story.kernel.directory.webhooks().map(|webhook| (webhook.id, 0)).collect();
     for cell in story.cells.values().filter(|cell| cell.status == Status::Pending) {
         counts.entry(cell.webhook).and_modify(|count| *count += 1);
     }

@@ -7,12 +7,13 @@ use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::{Chosen, Digest, Event};
 use postrider_core::fact::{Fact, Record};
+use postrider_core::machine::event_cells;
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
 use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes};
-use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
+use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId, limits};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -202,6 +203,9 @@ fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
         event(at, now).prop_map(Fact::EventAccepted),
         (cell(), was(), attempt()).prop_map(|(cell, was, attempt)| Fact::AttemptFinished { cell, was, attempt }),
         (cell(), was()).prop_map(|(cell, was)| Fact::RetryRequested { cell, was }),
+        (workspace(), position(), vec(cell(), 0..10)).prop_map(|(workspace, event, cancelled)| {
+            Fact::EventErased { workspace, event, cancelled: cancelled.into() }
+        }),
         (workspace(), webhook_id(), event_id(), text(), attempt()).prop_map(
             |(workspace, webhook, event_id, event_type, attempt)| {
                 Fact::TestFinished { workspace, webhook, event_id, event_type, attempt }
@@ -214,4 +218,28 @@ fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
 pub fn record() -> impl Strategy<Value = Record> {
     (position(), time())
         .prop_flat_map(|(position, time)| fact(position, time).prop_map(move |fact| Record { position, time, fact }))
+}
+
+/// One event for as many webhooks as there can be, and its erasure.
+pub fn largest() -> [Record; 2] {
+    let (position, time) = (Position::new(Position::BLOCK_MAX, 70_000), Time(u64::MAX));
+    let (workspace, webhooks) = (WorkspaceId(position), limits::WEBHOOKS_MAX as u32);
+    let chosen =
+        (0..webhooks).map(|n| Chosen { webhook: WebhookId(u64::from(u32::MAX) + u64::from(n)), revision: position });
+    let event = Event {
+        at: position,
+        accepted: time,
+        workspace,
+        id: EventId::generate(position, 1),
+        event_type: "EMAIL_SENT".into(),
+        created: "2026-02-19T10:30:00.000Z".into(),
+        campaign: None,
+        digest: Digest([1; 16]),
+        payload_len: 1,
+        profile: position,
+        chosen: chosen.collect(),
+    };
+    let cancelled = event_cells(&event).map(|cell| Cell { status: Status::Cancelled, ..cell }).collect();
+    let erased = Fact::EventErased { workspace, event: position, cancelled };
+    [Fact::EventAccepted(Arc::new(event)), erased].map(|fact| Record { position, time, fact })
 }

@@ -222,6 +222,10 @@ fn golden() -> Vec<(Fact, &'static str)> {
             "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000106016d00010801",
         ),
         (Fact::RetryRequested { cell: cell(Status::Pending), was: WAS }, "0bc80301070009000201fb60ea080100fcdf220200"),
+        (
+            Fact::EventErased { workspace: id, event: here(), cancelled: [cell(Status::Cancelled)].into() },
+            "0d0700fb2c010201c80301070009040201fb60ea0801",
+        ),
         (tested(), "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d00050801"),
     ]
 }
