@@ -158,43 +158,102 @@ fn a_truncated_file_leaves_a_gap_up_to_the_next() {
     check(&new, &salvaged, &old);
 }
 
+/// A block of one sector, so that four of them fill a segment.
+fn small(fact: &str) -> Batch {
+    let mut batch = Batch::new(Time(1001));
+    batch.push(fact.as_bytes(), Some(Payload::new(b"payload")));
+    batch
+}
+
+/// Of a `small` block's payload, from the block's first byte on.
+fn small_payload(fact: &str) -> usize {
+    104 + 12 + fact.len()
+}
+
 #[test]
 fn a_torn_tail_is_dropped_as_opening_does_and_its_number_is_used_again() {
-    for kept in [100, 300, 600] {
-        let disk = log();
-        let old = stored(&disk);
+    // In the head, in the facts, in the first and in the second payload.
+    for kept in [100, 180, 300, 900] {
+        let disk = FaultDisk::new();
         let mut log = claim(&disk);
-        let last = batch(26);
-        log.writer.reserve(last.bytes()).expect("has space");
+        let old = stored(&disk);
         disk.freeze_at_sync(disk.syncs());
-        log.writer.append(20, &last).expect("is not told");
+        log.writer.append(1, &batch(5)).expect("is not told");
         let disk = disk.crash(Keep::Prefix(kept));
         let torn = open(&disk).expect("opens").report().torn;
-        assert!(torn.is_some(), "torn at {kept}");
+        assert_eq!(torn.as_ref().map(|torn| torn.block), Some(1), "torn at {kept}");
         let (new, salvaged) = salvage(&disk);
-        assert_eq!((salvaged.end, &salvaged.torn, &salvaged.missing), (21, &torn, &vec![]), "torn at {kept}");
+        assert_eq!((salvaged.copied, &salvaged.torn, &salvaged.missing), (1, &torn, &vec![]), "torn at {kept}");
         check(&new, &salvaged, &old);
     }
 }
 
 #[test]
+fn a_bad_payload_is_no_torn_tail_if_another_block_was_begun() {
+    for kept in [100, 512] {
+        let disk = FaultDisk::new();
+        let mut log = claim(&disk);
+        log.writer.append(1, &small("one")).expect("appends");
+        disk.freeze_at_sync(disk.syncs());
+        log.writer.append(2, &small("two")).expect("is not told");
+        let disk = disk.crash(Keep::Prefix(kept));
+        disk.flip("00000000000000.seg", 512 + small_payload("one"), 1);
+        let (new, salvaged) = salvage(&disk);
+        assert_eq!((salvaged.copied, salvaged.torn.is_some()), if kept == 512 { (3, false) } else { (2, true) });
+        assert_eq!(salvaged.payloads.iter().map(|damage| damage.block).collect::<Vec<_>>(), [1]);
+        assert_eq!(claim(&new).reader.read_block(1).expect("reads").expect("is there").fact(0), Some(&b"one"[..]));
+    }
+}
+
+#[test]
 fn blocks_of_another_past_are_not_copied() {
-    let disk = log();
-    let other = disk.crash(Keep::Everything);
-    for (disk, from) in [(&disk, 30), (&other, 40)] {
+    let (disk, other) = (FaultDisk::new(), FaultDisk::new());
+    for (disk, third) in [(&disk, "three"), (&other, "another")] {
         let mut log = claim(disk);
-        for number in from..from + 8 {
-            log.writer.append(log.writer.tail(), &batch(number)).expect("appends");
+        for (number, fact) in (1..).zip(["one", "two", third, "four", "five", "six"]) {
+            log.writer.append(number, &small(fact)).expect("appends");
         }
     }
-    let last = disk.names().into_iter().rfind(|name| name.ends_with(".seg")).expect("is there");
     let old = stored(&disk);
-    let first = last[..14].parse().expect("a number");
-    let Some(bytes) = other.bytes(&last) else { panic!("{last} in one log only: {:?}", other.names()) };
-    disk.put(&last, &bytes);
+    let segment = "00000000000004.seg";
+    disk.put(segment, &other.bytes(segment).expect("is there"));
     let (new, salvaged) = salvage(&disk);
-    assert_eq!((salvaged.copied, salvaged.end), (first, first + 1));
-    assert_eq!(salvaged.torn.as_ref().map(|torn| (torn.block, &torn.fault)), Some((first, &Fault::Chain)));
+    assert_eq!((salvaged.copied, salvaged.end), (4, 5));
+    assert_eq!(salvaged.torn.as_ref().map(|torn| (torn.block, &torn.fault)), Some((4, &Fault::Chain)));
+    check(&new, &salvaged, &old);
+}
+
+#[test]
+fn a_block_of_another_log_is_not_copied() {
+    let (disk, other) = (FaultDisk::new(), FaultDisk::new());
+    claim(&disk);
+    journal::Journal::open_on(other.clone(), options()).expect("opens").claim(1, 2, Time(1000)).expect("claims");
+    let segment = "00000000000000.seg";
+    let mut bytes = disk.bytes(segment).expect("is there");
+    bytes[512..1024].copy_from_slice(&other.bytes(segment).expect("is there")[..512]);
+    disk.put(segment, &bytes);
+    let (_, salvaged) = salvage(&disk);
+    assert_eq!((salvaged.copied, salvaged.torn.map(|torn| torn.fault)), (1, Some(Fault::ForeignLog(NEW))));
+}
+
+#[test]
+fn a_block_within_a_payload_is_not_a_block() {
+    let (disk, other) = (FaultDisk::new(), FaultDisk::new());
+    let mut log = claim(&other);
+    for number in 1..4 {
+        log.writer.append(number, &small("forged")).expect("appends");
+    }
+    let forged = other.bytes("00000000000000.seg").expect("is there")[3 * 512..4 * 512].to_vec();
+    let mut log = claim(&disk);
+    let mut batch = Batch::new(Time(1001));
+    // So long that the payload begins with a sector.
+    batch.push(&[b'f'; 512 - 104 - 12], Some(Payload::new(&forged)));
+    log.writer.append(1, &batch).expect("appends");
+    log.writer.append(2, &small("two")).expect("appends");
+    let old = stored(&disk);
+    disk.flip("00000000000000.seg", 512 + 104, 1);
+    let (new, salvaged) = salvage(&disk);
+    assert_eq!((salvaged.copied, salvaged.missing.clone()), (2, vec![missing(&old[1], 1..2, Fault::Table)]));
     check(&new, &salvaged, &old);
 }
 
