@@ -55,7 +55,8 @@ impl Answer {
 impl Client {
     /// A client of the server at `base`.
     pub fn new(base: &str, key: &str) -> Client {
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(70))).build();
+        let config =
+            Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(70))).build();
         Client { agent: config.into(), base: base.to_owned(), key: key.to_owned() }
     }
 
@@ -126,6 +127,7 @@ fn answer(response: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
     let text = response.body_mut().read_to_string().unwrap_or_default();
     let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let (retry_after, content_type) = (header("retry-after"), header("content-type").unwrap_or_default());
-    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text.clone())) };
+    let body =
+        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text.clone())) };
     Answer { status: response.status().as_u16(), body, retry_after, content_type, text }
 }

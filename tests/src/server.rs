@@ -45,7 +45,8 @@ impl Server {
         let ready = ready.unwrap_or_else(|| panic!("the server ended before it was ready: {:?}", child.wait()));
         // What it says later is read, so that it never waits for us.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let base = ready.split([' ', ',']).find(|word| word.starts_with("http://")).expect("the line names the address");
+        let base =
+            ready.split([' ', ',']).find(|word| word.starts_with("http://")).expect("the line names the address");
         Server { child, base: base.to_owned(), data: data.to_owned() }
     }
 
@@ -108,7 +109,8 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| {
         let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo).args(["build", "--quiet", "-p", "postrider-cli", "--profile", profile]).status();
+        let built =
+            Command::new(cargo).args(["build", "--quiet", "-p", "postrider-cli", "--profile", profile]).status();
         assert!(built.is_ok_and(|status| status.success()), "the binary can be built");
         let test = std::env::current_exe().expect("a test runs from a file");
         let folder = test.parent().and_then(Path::parent).expect("tests lie in deps beside the binaries");

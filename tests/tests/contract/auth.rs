@@ -19,6 +19,7 @@ fn routes(stage: &Stage) -> Vec<(&'static str, String, &'static [&'static str])>
         ("GET", format!("/v1/webhooks/{webhook}/logs"), read),
         ("GET", "/v1/events".into(), read),
         ("GET", "/v1/events/e1".into(), read),
+        ("GET", "/v1/events/e1/explain".into(), read),
         ("GET", "/v1/event-types".into(), &["READ", "EVENTS_WRITE", "ALL"]),
         ("GET", "/v1/egress".into(), read),
         ("GET", "/v1/deliveries".into(), read),
@@ -29,6 +30,7 @@ fn routes(stage: &Stage) -> Vec<(&'static str, String, &'static [&'static str])>
         ("POST", format!("/v1/deliveries/{delivery}/retry"), all),
         ("PATCH", format!("/v1/webhooks/{webhook}"), all),
         ("DELETE", format!("/v1/webhooks/{webhook}"), all),
+        ("DELETE", "/v1/events/e1".into(), all),
     ]
 }
 
@@ -79,7 +81,12 @@ fn a_key_comes_in_either_header_and_no_key_or_a_wrong_one_is_a_401() {
     let stage = Stage::new("genesy");
     let routes = routes(&stage);
     let key = stage.client.key().to_owned();
-    for header in [("x-api-key", key.clone()), ("X-API-KEY", key.clone()), ("authorization", format!("Bearer {key}")), ("authorization", format!("bearer {key}"))] {
+    for header in [
+        ("x-api-key", key.clone()),
+        ("X-API-KEY", key.clone()),
+        ("authorization", format!("Bearer {key}")),
+        ("authorization", format!("bearer {key}")),
+    ] {
         let answer = ask(&stage.client, "GET", "/v1/webhooks", (header.0, &header.1));
         assert_eq!(answer.status, 200, "{}: {}", header.0, answer.text);
     }
@@ -183,8 +190,9 @@ fn a_key_wants_a_name_and_known_scopes_and_belongs_to_its_workspace() {
             wrong.push(format!("{body}: {} {}", answer.status, answer.text));
         }
     }
-    let other = admin.post("/v1/workspaces", &json!({ "name": "b", "profile": "genesy" })).expect(201).data()["id"].clone();
     let (id, key) = new_key(&stage, &json!(["ALL"]));
+    let other =
+        admin.post("/v1/workspaces", &json!({ "name": "b", "profile": "genesy" })).expect(201).data()["id"].clone();
     admin.delete(&format!("/v1/workspaces/{}/keys/{id}", other.as_str().unwrap())).expect(404);
     stage.client.with_key(&key).get("/v1/webhooks").expect(200);
     none_wrong(wrong);

@@ -4,8 +4,13 @@ use serde_json::json;
 
 use crate::{Stage, email, error_shape, none_wrong, raw, status_of};
 
+/// An event whose data nests so deep.
 fn nested(depth: usize) -> String {
-    format!(r#"{{"id":"d{depth}","type":"EMAIL_SENT","data":{{"a":{}{}}}}}"#, "[".repeat(depth - 2), "]".repeat(depth - 2))
+    format!(
+        r#"{{"id":"d{depth}","type":"EMAIL_SENT","data":{{"a":{}{}}}}}"#,
+        "[".repeat(depth - 1),
+        "]".repeat(depth - 1)
+    )
 }
 
 #[test]
@@ -13,14 +18,18 @@ fn sixty_four_levels_are_accepted_and_65_are_not() {
     let stage = Stage::new("genesy");
     let post = |body: String| stage.client.post_raw("/v1/events", "application/json", body.as_bytes());
     post(nested(64)).expect(202);
-    for depth in [65, 66, 1_000, 200_000] {
+    for depth in [65, 66, 1_000, 100_000] {
         let answer = post(nested(depth));
         assert!(matches!(answer.status, 400 | 422), "{depth}: {} {}", answer.status, &answer.text);
         error_shape(&answer, answer.status).unwrap();
     }
     let answer = post("[".repeat(1_000_000));
     assert!(matches!(answer.status, 400 | 422), "{}", answer.status);
-    let answer = stage.client.post_raw("/v1/webhooks", "application/json", format!("{{\"name\":{}", "[".repeat(100_000)).as_bytes());
+    let answer = stage.client.post_raw(
+        "/v1/webhooks",
+        "application/json",
+        format!("{{\"name\":{}", "[".repeat(100_000)).as_bytes(),
+    );
     assert!(matches!(answer.status, 400 | 422), "{}", answer.status);
 }
 
@@ -90,7 +99,11 @@ fn odd_but_valid_json_is_never_a_500() {
     }
     none_wrong(wrong);
     for request in stage.wait_for_requests(accepted) {
-        assert!(request.text().starts_with(r#"{"eventId":"evt_"#) && request.text().ends_with("}}"), "{}", request.text());
+        assert!(
+            request.text().starts_with(r#"{"eventId":"evt_"#) && request.text().ends_with("}}"),
+            "{}",
+            request.text()
+        );
     }
 }
 

@@ -58,7 +58,9 @@ fn the_list_is_filtered() {
     stage.publish(&email("e1"));
     stage.publish(&json!({ "id": "e2", "type": "POST_LIKED", "data": {} }));
     within(Duration::from_secs(5), "all are settled", || {
-        (stage.wait_for_logs(bad, 1).len() + stage.wait_for_logs(spent, 1).len() + stage.wait_for_logs(good, 2).len() == 4).then_some(())
+        (stage.wait_for_logs(bad, 1).len() + stage.wait_for_logs(spent, 1).len() + stage.wait_for_logs(good, 2).len()
+            == 4)
+            .then_some(())
     });
     let mut wrong = Vec::new();
     for (query, total) in [
@@ -77,7 +79,10 @@ fn the_list_is_filtered() {
         (format!("webhookId={good}&status=pending"), 0),
     ] {
         let answer = stage.client.get(&format!("/v1/deliveries?{query}"));
-        if answer.status != 200 || answer.body["meta"]["total"] != total || answer.data().as_array().unwrap().len() != total {
+        if answer.status != 200
+            || answer.body["meta"]["total"] != total
+            || answer.data().as_array().unwrap().len() != total
+        {
             wrong.push(format!("{query}: {} {}", answer.status, answer.text));
         }
     }
@@ -90,7 +95,9 @@ fn retrying_what_is_pending_takes_the_place_of_its_next_attempt() {
     stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["1h", "50ms"] } }));
     stage.publish(&email("e1"));
     stage.wait_for_requests(1);
-    let pending = within(Duration::from_secs(5), "it waits", || Some(stage.wait_for_delivery("e1", "pending")).filter(|d| d["attempts"] != json!([])));
+    let pending = within(Duration::from_secs(5), "it waits", || {
+        Some(stage.wait_for_delivery("e1", "pending")).filter(|d| d["attempts"] != json!([]))
+    });
     let answer = retry(&stage, pending["id"].as_str().unwrap()).expect(202);
     assert_eq!(answer.data()["id"], pending["id"]);
     let done = stage.wait_for_delivery("e1", "exhausted");
@@ -127,7 +134,12 @@ fn what_succeeded_can_be_sent_again() {
     stage.webhook(&["EMAIL_SENT"], json!({}));
     stage.publish(&email("e1"));
     let done = stage.wait_for_delivery("e1", "succeeded");
-    let answer = stage.client.send("POST", &format!("/v1/deliveries/{}/retry", done["id"].as_str().unwrap()), &[("x-api-key", stage.client.key())], b"");
+    let answer = stage.client.send(
+        "POST",
+        &format!("/v1/deliveries/{}/retry", done["id"].as_str().unwrap()),
+        &[("x-api-key", stage.client.key())],
+        b"",
+    );
     answer.expect(202);
     stage.wait_for_requests(2);
     let again = within(Duration::from_secs(5), "it is logged", || {
@@ -150,7 +162,9 @@ fn what_snaily_removed_is_never_sent_again() {
 
 #[test]
 fn a_retry_is_refused_while_one_is_in_flight_or_the_webhook_is_off() {
-    let stage = Stage::reacting("genesy", |r| Reaction::Slow(500, if r.path == "/slow" { Duration::from_millis(800) } else { Duration::ZERO }));
+    let stage = Stage::reacting("genesy", |r| {
+        Reaction::Slow(500, if r.path == "/slow" { Duration::from_millis(800) } else { Duration::ZERO })
+    });
     let id = stage.webhook_at("/slow", &["EMAIL_SENT"], slow_policy());
     stage.publish(&email("e1"));
     stage.wait_for_requests(1);

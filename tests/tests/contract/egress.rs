@@ -75,7 +75,9 @@ fn every_spelling_of_a_refused_address_is_a_422() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_bare(folder.path(), &["--rate-limit", "0"], &[]);
     let client = server.workspace("genesy");
-    let good = client.post("/v1/webhooks", &json!({ "name": "n", "url": "https://example.com/", "events": ["EMAIL_SENT"] })).expect(201);
+    let good = client
+        .post("/v1/webhooks", &json!({ "name": "n", "url": "https://example.com/", "events": ["EMAIL_SENT"] }))
+        .expect(201);
     let path = format!("/v1/webhooks/{}", good.data()["id"]);
     let mut wrong = Vec::new();
     for host in REFUSED {
@@ -97,10 +99,20 @@ fn public_addresses_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_bare(folder.path(), &["--rate-limit", "0"], &[]);
     let client = server.workspace("genesy");
-    let hosts = ["8.8.8.8", "172.32.0.1", "172.15.0.1", "100.128.0.1", "169.253.0.1", "11.0.0.1", "[2606:4700::1]", "[::ffff:8.8.8.8]"];
+    let hosts = [
+        "8.8.8.8",
+        "172.32.0.1",
+        "172.15.0.1",
+        "100.128.0.1",
+        "169.253.0.1",
+        "11.0.0.1",
+        "[2606:4700::1]",
+        "[::ffff:8.8.8.8]",
+    ];
     let mut wrong = Vec::new();
     for host in hosts {
-        let answer = client.post("/v1/webhooks", &json!({ "name": "n", "url": format!("http://{host}/"), "events": ["EMAIL_SENT"] }));
+        let answer = client
+            .post("/v1/webhooks", &json!({ "name": "n", "url": format!("http://{host}/"), "events": ["EMAIL_SENT"] }));
         if answer.status != 201 {
             wrong.push(format!("{host}: {} {}", answer.status, answer.text));
         }
@@ -115,12 +127,20 @@ fn a_name_that_means_loopback_is_accepted_with_a_warning_and_then_refused() {
     let client = server.workspace("genesy");
     let receiver = postrider_tests::Receiver::answering(200);
     let url = receiver.url("/").replace("127.0.0.1", "localhost");
-    let made = client.post("/v1/webhooks", &json!({ "name": "n", "url": url, "events": ["EMAIL_SENT"], "retryPolicy": { "delays": [] } })).expect(201);
+    let made = client
+        .post(
+            "/v1/webhooks",
+            &json!({ "name": "n", "url": url, "events": ["EMAIL_SENT"], "retryPolicy": { "delays": [] } }),
+        )
+        .expect(201);
     assert!(!made.data()["warnings"].as_array().unwrap().is_empty(), "{}", made.text);
     let path = format!("/v1/webhooks/{}", made.data()["id"]);
     let tried = client.post(&format!("{path}/test"), &json!({})).expect(200);
     let data = tried.data();
-    assert_eq!((&data["success"], &data["errorKind"], &data["statusCode"], &data["response"]), (&json!(false), &json!("blocked_address"), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&data["success"], &data["errorKind"], &data["statusCode"], &data["response"]),
+        (&json!(false), &json!("blocked_address"), &Value::Null, &Value::Null)
+    );
     let message = data["errorMessage"].as_str().unwrap();
     assert!(message.starts_with("blocked_address") && message.contains("--allow"), "{message}");
     client.post("/v1/events", &email("e1")).expect(202);
@@ -136,18 +156,34 @@ fn a_name_that_means_loopback_is_accepted_with_a_warning_and_then_refused() {
 #[test]
 fn an_opened_range_opens_that_range_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_bare(folder.path(), &["--rate-limit", "0", "--allow", "10.0.0.0/8", "--allow", "127.0.0.1/32"], &[]);
+    let server = Server::start_bare(
+        folder.path(),
+        &["--rate-limit", "0", "--allow", "10.0.0.0/8", "--allow", "127.0.0.1/32"],
+        &[],
+    );
     let client = server.workspace("genesy");
-    let post = |host: &str| client.post("/v1/webhooks", &json!({ "name": "n", "url": format!("http://{host}/"), "events": ["EMAIL_SENT"] })).status;
-    assert_eq!([post("10.1.2.3"), post("127.0.0.1"), post("127.0.0.2"), post("192.168.0.1"), post("[::1]")], [201, 201, 422, 422, 422]);
+    let post = |host: &str| {
+        client
+            .post("/v1/webhooks", &json!({ "name": "n", "url": format!("http://{host}/"), "events": ["EMAIL_SENT"] }))
+            .status
+    };
+    assert_eq!(
+        [post("10.1.2.3"), post("127.0.0.1"), post("127.0.0.2"), post("192.168.0.1"), post("[::1]")],
+        [201, 201, 422, 422, 422]
+    );
 }
 
 #[test]
 fn a_metadata_address_stays_refused_when_loopback_is_open() {
     let stage = Stage::new("genesy");
-    let answer = stage.client.post("/v1/webhooks", &json!({ "name": "n", "url": "http://169.254.169.254/", "events": ["EMAIL_SENT"] }));
+    let answer = stage
+        .client
+        .post("/v1/webhooks", &json!({ "name": "n", "url": "http://169.254.169.254/", "events": ["EMAIL_SENT"] }));
     error_shape(&answer, 422).unwrap();
-    let open = stage.client.post("/v1/webhooks", &json!({ "name": "n", "url": "http://[::1]:1/", "events": ["EMAIL_SENT"] })).expect(201);
+    let open = stage
+        .client
+        .post("/v1/webhooks", &json!({ "name": "n", "url": "http://[::1]:1/", "events": ["EMAIL_SENT"] }))
+        .expect(201);
     assert!(open.data()["warnings"].as_array().is_none_or(Vec::is_empty), "{}", open.text);
 }
 
@@ -156,7 +192,9 @@ fn https_only_refuses_http() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), &["--https-only"], &[]);
     let client = server.workspace("genesy");
-    let answer = client.post("/v1/webhooks", &json!({ "name": "n", "url": "http://example.com/", "events": ["EMAIL_SENT"] })).expect(422);
+    let answer = client
+        .post("/v1/webhooks", &json!({ "name": "n", "url": "http://example.com/", "events": ["EMAIL_SENT"] }))
+        .expect(422);
     assert_eq!(answer.fields(), ["url"]);
 }
 

@@ -71,7 +71,10 @@ fn an_event_has_rules_and_each_names_its_member() {
             wrong.push(format!("{event}: {} {}", answer.status, answer.text));
         }
     }
-    for event in [json!({ "id": "a".repeat(128), "type": "EMAIL_SENT", "data": {} }), json!({ "id": "AZaz09_:-", "type": "EMAIL_SENT", "created": "2026-02-19t10:30:00.123456789-11:30", "data": {} })] {
+    for event in [
+        json!({ "id": "a".repeat(128), "type": "EMAIL_SENT", "data": {} }),
+        json!({ "id": "AZaz09_:-", "type": "EMAIL_SENT", "created": "2026-02-19t10:30:00.123456789-11:30", "data": {} }),
+    ] {
         let answer = stage.client.post("/v1/events", &event);
         if answer.status != 202 {
             wrong.push(format!("{event}: {} {}", answer.status, answer.text));
@@ -122,7 +125,8 @@ fn the_same_id_is_a_duplicate_when_all_is_the_same_and_a_conflict_when_not() {
 fn an_idempotency_key_is_the_id_of_a_single_event() {
     let stage = Stage::new("genesy");
     let send = |key: &str, body: &str| {
-        let headers = [("x-api-key", stage.client.key()), ("content-type", "application/json"), ("idempotency-key", key)];
+        let headers =
+            [("x-api-key", stage.client.key()), ("content-type", "application/json"), ("idempotency-key", key)];
         stage.client.send("POST", "/v1/events", &headers, body.as_bytes())
     };
     let bare = r#"{"type":"EMAIL_SENT","data":{}}"#;
@@ -163,7 +167,10 @@ fn a_batch_answers_each_event_in_order() {
         assert_eq!(keys(&entries[n]), ["error", "id"], "{n}: {}", entries[n]);
         assert_eq!(keys(&entries[n]["error"]), ["code", "errors", "message"], "{n}: {}", entries[n]);
     }
-    assert_eq!((&entries[1]["id"], &entries[2]["id"], &entries[3]["id"]), (&json!("b"), &json!("taken"), &json!("big")));
+    assert_eq!(
+        (&entries[1]["id"], &entries[2]["id"], &entries[3]["id"]),
+        (&json!("b"), &json!("taken"), &json!("big"))
+    );
     let field = entries[1]["error"]["errors"][0]["field"].as_str().unwrap();
     assert!(field.ends_with("type"), "{field}");
     stage.wait_for_requests(2);
@@ -172,7 +179,8 @@ fn a_batch_answers_each_event_in_order() {
 #[test]
 fn a_batch_of_which_nothing_is_accepted_is_a_422_with_the_same_data() {
     let stage = Stage::new("genesy");
-    let answer = stage.client.post("/v1/events", &json!([{ "id": "a", "type": "X", "data": {} }, { "id": "b" }])).expect(422);
+    let answer =
+        stage.client.post("/v1/events", &json!([{ "id": "a", "type": "X", "data": {} }, { "id": "b" }])).expect(422);
     let entries = answer.data().as_array().unwrap_or_else(|| panic!("{}", answer.text));
     assert_eq!((entries.len(), &entries[0]["id"], &entries[1]["id"]), (2, &json!("a"), &json!("b")));
     assert!(entries.iter().all(|e| e["error"]["code"].is_string()));
@@ -204,7 +212,8 @@ fn lines_are_a_batch_and_a_bad_line_is_an_entry() {
     let windows = "{\"id\":\"w1\",\"type\":\"EMAIL_SENT\",\"data\":{}}\r\n{\"id\":\"w2\",\"type\":\"EMAIL_SENT\",\"data\":{}}\r\n";
     let answer = stage.client.post_raw("/v1/events", "application/x-ndjson", windows.as_bytes()).expect(202);
     assert_eq!(answer.data().as_array().unwrap().len(), 2);
-    let one = stage.client.post_raw("/v1/events", "application/x-ndjson", email("one").to_string().as_bytes()).expect(202);
+    let one =
+        stage.client.post_raw("/v1/events", "application/x-ndjson", email("one").to_string().as_bytes()).expect(202);
     assert_eq!(one.data(), &json!([{ "id": "one", "duplicate": false, "deliveries": 0 }]));
 }
 
@@ -227,7 +236,10 @@ fn too_many_or_too_much_is_a_413() {
     let mut wrong = Vec::new();
     let lines = vec![event; 10_001].join("\n");
     let one = format!(r#"{{"type":"EMAIL_SENT","data":{{"x":"{}"}}}}"#, "x".repeat(300 * 1024));
-    let much = format!("[{}]", vec![format!(r#"{{"type":"EMAIL_SENT","data":{{"x":"{}"}}}}"#, "x".repeat(200_000)); 90].join(","));
+    let much = format!(
+        "[{}]",
+        vec![format!(r#"{{"type":"EMAIL_SENT","data":{{"x":"{}"}}}}"#, "x".repeat(200_000)); 90].join(",")
+    );
     let spaces = " ".repeat((16 << 20) + 1);
     for (what, content_type, body) in [
         ("10,001 events", "application/json", array(10_001)),
@@ -244,10 +256,13 @@ fn too_many_or_too_much_is_a_413() {
     }
     let fits = format!(r#"{{"type":"EMAIL_SENT","data":{{"x":"{}"}}}}"#, "x".repeat(256 * 1024 - 200));
     stage.client.post_raw("/v1/events", "application/json", fits.as_bytes()).expect(202);
-    assert_eq!(stage.client.get("/v1/events?pageSize=1").expect(200).body["meta"], json!({
-        "page": 1, "pageSize": 1, "total": 10_000, "totalIsCapped": true,
-        "nextCursor": stage.client.get("/v1/events?pageSize=1").expect(200).body["meta"]["nextCursor"],
-    }));
+    assert_eq!(
+        stage.client.get("/v1/events?pageSize=1").expect(200).body["meta"],
+        json!({
+            "page": 1, "pageSize": 1, "total": 10_000, "totalIsCapped": true,
+            "nextCursor": stage.client.get("/v1/events?pageSize=1").expect(200).body["meta"]["nextCursor"],
+        })
+    );
     none_wrong(wrong);
 }
 
@@ -255,8 +270,14 @@ fn too_many_or_too_much_is_a_413() {
 fn a_given_time_is_normalised_and_never_repeats_within_a_type() {
     let stage = Stage::new("genesy");
     stage.webhook(&["EMAIL_SENT", "POST_LIKED"], json!({}));
-    let publish = |event_type: &str, created: &str| stage.publish(&json!({ "type": event_type, "created": created, "data": {} }));
-    for created in ["2026-02-19T10:30:00Z", "2026-02-19T11:30:00.0004+01:00", "2026-02-19T10:30:00.000Z", "2026-02-19T05:00:00-05:30"] {
+    let publish =
+        |event_type: &str, created: &str| stage.publish(&json!({ "type": event_type, "created": created, "data": {} }));
+    for created in [
+        "2026-02-19T10:30:00Z",
+        "2026-02-19T11:30:00.0004+01:00",
+        "2026-02-19T10:30:00.000Z",
+        "2026-02-19T05:00:00-05:30",
+    ] {
         publish("EMAIL_SENT", created);
     }
     let id = publish("POST_LIKED", "2026-02-19T10:30:00Z");
@@ -302,7 +323,10 @@ fn events_are_read_back_and_filtered() {
     let delivered = stage.wait_for_delivery("a", "succeeded");
     let event = stage.client.get("/v1/events/a").expect(200);
     let data = event.data();
-    assert_eq!((&data["id"], &data["type"], &data["created"]), (&json!("a"), &json!("EMAIL_SENT"), &json!("2026-02-19T09:30:00.000Z")));
+    assert_eq!(
+        (&data["id"], &data["type"], &data["created"]),
+        (&json!("a"), &json!("EMAIL_SENT"), &json!("2026-02-19T09:30:00.000Z"))
+    );
     assert_eq!(data["data"]["campaign"]["id"], 7);
     assert_eq!(data["deliveries"][0]["id"], delivered["id"], "{}", event.text);
     let mut wrong = Vec::new();
@@ -349,7 +373,11 @@ fn the_catalogue_is_the_profiles() {
         let names: Vec<_> = entries.iter().map(|e| e["name"].as_str().unwrap()).collect();
         assert_eq!(names, types);
         for entry in entries {
-            if !entry["displayName"].is_string() || !entry["description"].is_string() || !entry["sample"].is_object() || entry.as_object().unwrap().len() != 5 {
+            if !entry["displayName"].is_string()
+                || !entry["description"].is_string()
+                || !entry["sample"].is_object()
+                || entry.as_object().unwrap().len() != 5
+            {
                 wrong.push(entry.to_string());
             }
             stage.client.post("/v1/events", &json!({ "type": entry["name"], "data": entry["sample"] })).expect(202);

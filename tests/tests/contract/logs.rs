@@ -26,7 +26,8 @@ const ENTRY: [&str; 14] = [
 
 #[test]
 fn an_entry_has_the_contracts_members_and_no_more() {
-    let stage = Stage::reacting("genesy", |r| Reaction::Status(if r.header("postrider-attempt") == "1" { 500 } else { 204 }));
+    let stage =
+        Stage::reacting("genesy", |r| Reaction::Status(if r.header("postrider-attempt") == "1" { 500 } else { 204 }));
     let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["20ms"] } }));
     stage.publish(&email("e1"));
     let delivery = stage.wait_for_delivery("e1", "succeeded");
@@ -39,18 +40,29 @@ fn an_entry_has_the_contracts_members_and_no_more() {
         assert!(entry["durationMs"].is_u64());
     }
     let [last, first] = &entries[..] else { panic!("{entries:?}") };
-    assert_eq!((&first["attemptNumber"], &first["statusCode"], &first["outcome"]), (&json!(1), &json!(500), &json!("retrying")));
+    assert_eq!(
+        (&first["attemptNumber"], &first["statusCode"], &first["outcome"]),
+        (&json!(1), &json!(500), &json!("retrying"))
+    );
     assert_eq!(first["errorKind"], "http_status");
     assert!(first["errorMessage"].as_str().unwrap().starts_with("http_status"));
     assert!(first["nextAttemptAt"].as_str() > first["createdAt"].as_str());
     assert_eq!(first["responseBody"], "ok");
-    assert_eq!((&last["attemptNumber"], &last["statusCode"], &last["outcome"]), (&json!(2), &json!(204), &json!("succeeded")));
-    assert_eq!((&last["errorKind"], &last["errorMessage"], &last["nextAttemptAt"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(
+        (&last["attemptNumber"], &last["statusCode"], &last["outcome"]),
+        (&json!(2), &json!(204), &json!("succeeded"))
+    );
+    assert_eq!(
+        (&last["errorKind"], &last["errorMessage"], &last["nextAttemptAt"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
 }
 
 #[test]
 fn each_filter_finds_its_own() {
-    let stage = Stage::reacting("genesy", |r| Reaction::Status(if r.header("postrider-event-id") == "bad" { 418 } else { 200 }));
+    let stage = Stage::reacting("genesy", |r| {
+        Reaction::Status(if r.header("postrider-event-id") == "bad" { 418 } else { 200 })
+    });
     let id = stage.webhook(&["EMAIL_SENT", "POST_LIKED"], slow_policy());
     stage.publish(&email("good"));
     stage.wait_for_logs(id, 1);
@@ -80,7 +92,8 @@ fn each_filter_finds_its_own() {
         ("eventType=POST_LIKED&statusCode=418&outcome=retrying&eventId=bad".into(), &["bad"]),
     ] {
         let answer = stage.client.get(&format!("/v1/webhooks/{id}/logs?{query}"));
-        let ids: Vec<_> = answer.data().as_array().into_iter().flatten().map(|e| e["eventId"].as_str().unwrap()).collect();
+        let ids: Vec<_> =
+            answer.data().as_array().into_iter().flatten().map(|e| e["eventId"].as_str().unwrap()).collect();
         // Whether `until` belongs to the range itself, the contract leaves open.
         let is_open = query.starts_with("until=2026") && ids.is_empty();
         if answer.status != 200 || ids != found && !is_open {
@@ -108,9 +121,18 @@ fn each_failure_has_its_kind() {
     assert_eq!((&timeout["errorKind"], &timeout["statusCode"]), (&json!("timeout"), &Value::Null));
     let reset = kind_of(Reaction::Drop, json!({}));
     assert_eq!((&reset["errorKind"], &reset["statusCode"]), (&json!("reset"), &Value::Null));
-    for garbage in ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "<html>\r\n\r\n", "HTTP/1.1 200 OK\r\nbad header\r\n\r\n"] {
+    for garbage in [
+        "SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        "HTTP/1.1 abc OK\r\n\r\n",
+        "<html>\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+    ] {
         let entry = kind_of(Reaction::Raw(garbage), json!({}));
-        assert_eq!((&entry["errorKind"], &entry["statusCode"]), (&json!("response_invalid"), &Value::Null), "{garbage}");
+        assert_eq!(
+            (&entry["errorKind"], &entry["statusCode"]),
+            (&json!("response_invalid"), &Value::Null),
+            "{garbage}"
+        );
     }
     for status in [300, 301, 302, 307, 400, 401, 404, 410, 429, 500, 503, 599] {
         let entry = kind_of(Reaction::Status(status), json!({}));

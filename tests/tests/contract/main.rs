@@ -1,12 +1,14 @@
 //! The contract with clients, held against the real binary over HTTP: what is asked, what is answered, what the receiver sees.
 //!
 //! Written from the contract, not from the code. A table of cases says at its end which of them were wrong, all of them.
+#![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
 mod auth;
 mod bad_input;
 mod conventions;
 mod deliveries;
 mod egress;
+mod erase;
 mod events;
 mod logs;
 mod operations;
@@ -80,7 +82,8 @@ impl Stage {
     fn wait_for_delivery(&self, event: &str, status: &str) -> Value {
         within(Duration::from_secs(10), &format!("the delivery of {event} is {status}"), || {
             let list = self.client.get("/v1/deliveries?pageSize=200").expect(200);
-            let found = list.data().as_array().unwrap().iter().find(|d| d["eventId"] == event && d["status"] == status)?;
+            let found =
+                list.data().as_array().unwrap().iter().find(|d| d["eventId"] == event && d["status"] == status)?;
             let id = found["id"].as_str().unwrap();
             Some(self.client.get(&format!("/v1/deliveries/{id}")).expect(200).data().clone())
         })
@@ -109,7 +112,8 @@ fn id_of(value: &Value) -> u64 {
 
 /// The names of an object's members, sorted.
 fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<_> = value.as_object().unwrap_or_else(|| panic!("an object, not {value}")).keys().map(String::as_str).collect();
+    let mut keys: Vec<_> =
+        value.as_object().unwrap_or_else(|| panic!("an object, not {value}")).keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
 }
@@ -122,7 +126,8 @@ fn in_order(text: &str, names: &[&str]) -> bool {
 
 /// RFC 3339, UTC, written with `Z` and milliseconds.
 fn is_time(value: &Value) -> bool {
-    let shape: String = value.as_str().unwrap_or_default().chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let shape: String =
+        value.as_str().unwrap_or_default().chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     shape == "0000-00-00T00:00:00.000Z"
 }
 

@@ -20,7 +20,11 @@ fn a_request_has_the_documented_headers() {
     ] {
         let stage = Stage::new(profile);
         let types = [event["type"].as_str().unwrap()];
-        stage.webhook_at("/with?a=b&c=%20", &types, json!({ "secret": "correct horse", "headers": { "X-Team": "sales", "Authorization": "Bearer t" } }));
+        stage.webhook_at(
+            "/with?a=b&c=%20",
+            &types,
+            json!({ "secret": "correct horse", "headers": { "X-Team": "sales", "Authorization": "Bearer t" } }),
+        );
         stage.publish(&event);
         let request = &stage.wait_for_requests(1)[0];
         assert_eq!(request.path, "/with?a=b&c=%20");
@@ -44,7 +48,10 @@ fn a_request_has_the_documented_headers() {
         bare.webhook(&types, json!({}));
         bare.publish(&event);
         let request = &bare.wait_for_requests(1)[0];
-        assert!(!request.headers.contains_key("x-webhook-secret") && !request.headers.contains_key("x-snaily-token"), "no secret, no header");
+        assert!(
+            !request.headers.contains_key("x-webhook-secret") && !request.headers.contains_key("x-snaily-token"),
+            "no secret, no header"
+        );
     }
 }
 
@@ -61,7 +68,8 @@ fn genesys_body_is_the_documented_one_byte_for_byte() {
         r#""campaign":{"name":"Q1","id":1.50,"budget":3}}"#
     );
     for event_type in GENESY_TYPES {
-        let event = format!(r#"{{"id":"{event_type}","type":"{event_type}","created":"2026-02-19T10:30:00Z","data":{whole}}}"#);
+        let event =
+            format!(r#"{{"id":"{event_type}","type":"{event_type}","created":"2026-02-19T10:30:00Z","data":{whole}}}"#);
         stage.client.post_raw("/v1/events", "application/json", event.as_bytes()).expect(202);
     }
     let mut wrong = Vec::new();
@@ -103,7 +111,9 @@ fn what_genesys_event_lacks_is_left_out() {
         let event = format!(r#"{{"id":"e{n}","type":"EMAIL_SENT","created":"2026-02-19T10:30:0{n}Z","data":{data}}}"#);
         stage.client.post_raw("/v1/events", "application/json", event.as_bytes()).expect(202);
         let requests = stage.wait_for_requests(n + 1);
-        let expected = format!(r#"{{"eventId":"e{n}","eventType":"EMAIL_SENT","timestamp":"2026-02-19T10:30:0{n}.000Z",{rest}"customFields":{{}}}}"#);
+        let expected = format!(
+            r#"{{"eventId":"e{n}","eventType":"EMAIL_SENT","timestamp":"2026-02-19T10:30:0{n}.000Z",{rest}"customFields":{{}}}}"#
+        );
         assert_eq!(requests[n].text(), expected);
     }
 }
@@ -125,10 +135,16 @@ fn custom_fields_are_looked_up_in_order_and_absent_ones_are_null() {
     let (_, fields_at) = text.split_once(r#"},"customFields":{"all""#).map_or(("", ""), |parts| parts);
     assert!(!fields.is_empty() && !fields_at.is_empty(), "{text}");
     let fields = &body(&stage.receiver.requests()[0])["customFields"];
-    assert_eq!((&fields["all"], &fields["three"], &fields["two"], &fields["one"]), (&json!("contact"), &json!("company"), &json!("ct"), &json!("cc")));
+    assert_eq!(
+        (&fields["all"], &fields["three"], &fields["two"], &fields["one"]),
+        (&json!("contact"), &json!("company"), &json!("ct"), &json!("cc"))
+    );
     assert_eq!((&fields["none"], &fields["email"]), (&Value::Null, &json!("j@a.com")));
     assert!(text.contains(r#""deep":{"z":[1, 2.50],"a":null}"#), "a value goes as it came: {text}");
-    assert!(in_order(&format!("{{\"all\"{fields_at}"), &["all", "three", "two", "one", "none", "email"]), "in the webhook's order: {text}");
+    assert!(
+        in_order(&format!("{{\"all\"{fields_at}"), &["all", "three", "two", "one", "none", "email"]),
+        "in the webhook's order: {text}"
+    );
 }
 
 #[test]
@@ -145,7 +161,11 @@ fn snailys_body_wraps_the_data_byte_for_byte() {
         )
     };
     let mut wrong = Vec::new();
-    for (n, (event_type, time)) in [("contact.replied", "created_at"), ("contact.connected", "created_at"), ("invitation.sent", "sent_at")].into_iter().enumerate() {
+    for (n, (event_type, time)) in
+        [("contact.replied", "created_at"), ("contact.connected", "created_at"), ("invitation.sent", "sent_at")]
+            .into_iter()
+            .enumerate()
+    {
         let data = data(time);
         let event = format!(r#"{{"data": {data} ,"id":"e{n}","type":"{event_type}"}}"#);
         let answer = stage.client.post_raw("/v1/events", "application/json", event.as_bytes());
@@ -154,7 +174,9 @@ fn snailys_body_wraps_the_data_byte_for_byte() {
             continue;
         }
         let text = stage.wait_for_requests(n + 1)[n].text();
-        let expected = format!(r#"{{"events":[{{"id":"e{n}","type":"{event_type}","created":"2026-02-19T11:45:00Z","processed":false,"data":{data}}}]}}"#);
+        let expected = format!(
+            r#"{{"events":[{{"id":"e{n}","type":"{event_type}","created":"2026-02-19T11:45:00Z","processed":false,"data":{data}}}]}}"#
+        );
         if text != expected {
             wrong.push(format!("{text}\nexpected {expected}"));
         }
@@ -165,7 +187,11 @@ fn snailys_body_wraps_the_data_byte_for_byte() {
 #[test]
 fn a_changed_secret_counts_at_the_next_retry_and_the_body_does_not_change() {
     let stage = Stage::failing("genesy", 500);
-    let id = stage.webhook_at("/old", &["EMAIL_SENT"], json!({ "secret": "first secret", "retryPolicy": { "delays": ["400ms", "400ms"] } }));
+    let id = stage.webhook_at(
+        "/old",
+        &["EMAIL_SENT"],
+        json!({ "secret": "first secret", "retryPolicy": { "delays": ["400ms", "400ms"] } }),
+    );
     let path = format!("/v1/webhooks/{id}");
     stage.publish(&json!({ "id": "e1", "type": "EMAIL_SENT", "data": { "contact": { "industry": "IT" } } }));
     stage.wait_for_requests(1);
@@ -238,7 +264,9 @@ fn a_redirect_is_not_followed() {
 #[test]
 fn retry_after_lengthens_a_delay_to_twice_its_length_at_most() {
     let wait = |answer: &'static str| {
-        let stage = Stage::reacting("genesy", move |r| if r.header("postrider-attempt") == "1" { Reaction::Raw(answer) } else { Reaction::Status(200) });
+        let stage = Stage::reacting("genesy", move |r| {
+            if r.header("postrider-attempt") == "1" { Reaction::Raw(answer) } else { Reaction::Status(200) }
+        });
         stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["700ms"] } }));
         stage.publish(&email("e1"));
         stage.wait_for_delivery("e1", "succeeded");

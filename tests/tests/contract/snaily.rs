@@ -60,7 +60,9 @@ fn with(mut data: Value, path: &str, value: Option<Value>) -> Value {
 #[test]
 fn the_published_examples_are_accepted() {
     let stage = Stage::new("snaily");
-    for (event_type, data) in [("contact.replied", reply()), ("contact.connected", connected()), ("invitation.sent", invitation())] {
+    for (event_type, data) in
+        [("contact.replied", reply()), ("contact.connected", connected()), ("invitation.sent", invitation())]
+    {
         stage.publish(&json!({ "type": event_type, "data": data }));
     }
 }
@@ -88,7 +90,9 @@ fn what_is_required_is_named_when_it_is_missing_or_null() {
             let event = json!({ "type": event_type, "created": "2026-02-19T11:45:00Z", "data": with(data.clone(), path, value) });
             let answer = stage.client.post("/v1/events", &event);
             let field = format!("data.{path}");
-            if error_shape(&answer, 422).is_err() || !answer.fields().iter().any(|f| *f == field || f.starts_with(&format!("{field}."))) {
+            if error_shape(&answer, 422).is_err()
+                || !answer.fields().iter().any(|f| *f == field || f.starts_with(&format!("{field}.")))
+            {
                 wrong.push(format!("{what}: {} {}", answer.status, answer.text));
             }
         }
@@ -132,21 +136,33 @@ fn what_is_optional_may_be_absent_or_null_else_has_its_type() {
     ];
     for (path, bad) in cases {
         for good in [None, Some(Value::Null)] {
-            let answer = stage.client.post("/v1/events", &json!({ "type": "contact.replied", "data": with(reply(), path, good.clone()) }));
+            let answer = stage
+                .client
+                .post("/v1/events", &json!({ "type": "contact.replied", "data": with(reply(), path, good.clone()) }));
             if answer.status != 202 {
                 wrong.push(format!("{path} {good:?}: {} {}", answer.status, answer.text));
             }
         }
         for value in bad {
-            let answer = stage.client.post("/v1/events", &json!({ "type": "contact.replied", "data": with(reply(), path, Some(value.clone())) }));
+            let answer = stage.client.post(
+                "/v1/events",
+                &json!({ "type": "contact.replied", "data": with(reply(), path, Some(value.clone())) }),
+            );
             let field = format!("data.{path}");
             if error_shape(&answer, 422).is_err() || !answer.fields().iter().any(|f| f.starts_with(&field)) {
                 wrong.push(format!("{path} {value}: {} {}", answer.status, answer.text));
             }
         }
     }
-    for (path, value) in [("contact.unknown", json!([1])), ("unknown", json!({ "a": 1 })), ("campaign.budget", json!(5)), ("contact.last_job.company.industries", json!([]))] {
-        let answer = stage.client.post("/v1/events", &json!({ "type": "contact.replied", "data": with(reply(), path, Some(value)) }));
+    for (path, value) in [
+        ("contact.unknown", json!([1])),
+        ("unknown", json!({ "a": 1 })),
+        ("campaign.budget", json!(5)),
+        ("contact.last_job.company.industries", json!([])),
+    ] {
+        let answer = stage
+            .client
+            .post("/v1/events", &json!({ "type": "contact.replied", "data": with(reply(), path, Some(value)) }));
         if answer.status != 202 {
             wrong.push(format!("{path}: {} {}", answer.status, answer.text));
         }
@@ -158,10 +174,17 @@ fn what_is_optional_may_be_absent_or_null_else_has_its_type() {
 fn created_is_kept_byte_for_byte_and_defaults_to_the_datas_own_time() {
     let stage = Stage::new("snaily");
     stage.webhook(&crate::SNAILY_TYPES, json!({}));
-    let odd = ["2026-02-19T10:30:00Z", "2026-02-19T10:30:00.1Z", "2026-02-19T12:30:00.123456789+02:00", "2026-02-19t10:30:00-00:00"];
+    let odd = [
+        "2026-02-19T10:30:00Z",
+        "2026-02-19T10:30:00.1Z",
+        "2026-02-19T12:30:00.123456789+02:00",
+        "2026-02-19t10:30:00-00:00",
+    ];
     let mut expected = Vec::new();
     for (n, created) in odd.iter().enumerate() {
-        stage.publish(&json!({ "id": format!("e{n}"), "type": "contact.connected", "created": created, "data": connected() }));
+        stage.publish(
+            &json!({ "id": format!("e{n}"), "type": "contact.connected", "created": created, "data": connected() }),
+        );
         expected.push((format!("e{n}"), (*created).to_owned()));
         let data = with(reply(), "created_at", Some(json!(created)));
         stage.publish(&json!({ "id": format!("d{n}"), "type": "contact.replied", "data": data }));
@@ -201,7 +224,8 @@ fn campaigns_filter_snailys_events_too() {
     let stage = Stage::new("snaily");
     stage.webhook_at("/other", &["contact.connected"], json!({ "campaignIds": ["campaign-id-789"] }));
     stage.webhook_at("/this", &["contact.connected"], json!({ "campaignIds": ["campaign-id-789", "campaign-id-456"] }));
-    let answer = stage.client.post("/v1/events", &json!({ "type": "contact.connected", "data": connected() })).expect(202);
+    let answer =
+        stage.client.post("/v1/events", &json!({ "type": "contact.connected", "data": connected() })).expect(202);
     assert_eq!(answer.data()["deliveries"], 1);
     assert_eq!(stage.wait_for_requests(1)[0].path, "/this");
 }

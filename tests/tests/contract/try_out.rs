@@ -10,7 +10,10 @@ use crate::{Stage, error_shape, keys, none_wrong};
 #[test]
 fn a_test_that_succeeds_shows_what_went_out_and_what_came_back() {
     let stage = Stage::new("genesy");
-    let id = stage.webhook(&["POST_LIKED", "EMAIL_SENT"], json!({ "secret": "not to be shown", "headers": { "X-Team": "nor this one" } }));
+    let id = stage.webhook(
+        &["POST_LIKED", "EMAIL_SENT"],
+        json!({ "secret": "not to be shown", "headers": { "X-Team": "nor this one" } }),
+    );
     let path = format!("/v1/webhooks/{id}");
     let answer = stage.client.post(&format!("{path}/test"), &json!({})).expect(200);
     let data = answer.data();
@@ -34,7 +37,10 @@ fn a_test_that_succeeds_shows_what_went_out_and_what_came_back() {
 
     let entries = stage.wait_for_logs(id, 1);
     let entry = &entries[0];
-    assert_eq!((&entry["test"], &entry["deliveryId"], &entry["outcome"]), (&json!(true), &Value::Null, &json!("succeeded")));
+    assert_eq!(
+        (&entry["test"], &entry["deliveryId"], &entry["outcome"]),
+        (&json!(true), &Value::Null, &json!("succeeded"))
+    );
     assert_eq!((&entry["eventType"], &entry["attemptNumber"]), (&json!("POST_LIKED"), &json!(1)));
     assert!(entry["nextAttemptAt"].is_null());
     assert_eq!(stage.client.get(&format!("{path}/logs")).expect(200).body["meta"]["total"], 1);
@@ -82,7 +88,8 @@ fn a_test_of_any_type_of_the_profile_carries_its_sample_with_a_fresh_id_and_time
     let stage = Stage::new("snaily");
     let id = stage.webhook(&["contact.replied"], json!({}));
     for event_type in crate::SNAILY_TYPES {
-        let answer = stage.client.post(&format!("/v1/webhooks/{id}/test"), &json!({ "eventType": event_type })).expect(200);
+        let answer =
+            stage.client.post(&format!("/v1/webhooks/{id}/test"), &json!({ "eventType": event_type })).expect(200);
         assert_eq!(answer.data()["success"], true, "{}", answer.text);
     }
     let requests = stage.wait_for_requests(3);
@@ -104,13 +111,19 @@ fn a_test_that_fails_is_still_an_answer_and_is_not_tried_again() {
     let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["10ms", "10ms"] } }));
     let answer = stage.client.post(&format!("/v1/webhooks/{id}/test"), &json!({})).expect(200);
     let data = answer.data();
-    assert_eq!((&data["success"], &data["statusCode"], &data["errorKind"]), (&json!(false), &json!(503), &json!("http_status")));
+    assert_eq!(
+        (&data["success"], &data["statusCode"], &data["errorKind"]),
+        (&json!(false), &json!(503), &json!("http_status"))
+    );
     assert!(data["errorMessage"].as_str().unwrap().starts_with("http_status"), "{data}");
     assert_eq!(data["response"]["body"], "ok");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(stage.receiver.count(), 1);
     let entry = &stage.wait_for_logs(id, 1)[0];
-    assert_eq!((&entry["outcome"], &entry["test"], &entry["nextAttemptAt"]), (&json!("failed"), &json!(true), &Value::Null));
+    assert_eq!(
+        (&entry["outcome"], &entry["test"], &entry["nextAttemptAt"]),
+        (&json!("failed"), &json!(true), &Value::Null)
+    );
     let failed = stage.client.get(&format!("/v1/webhooks/{id}/logs?outcome=failed")).expect(200);
     assert_eq!(failed.body["meta"]["total"], 1);
 }

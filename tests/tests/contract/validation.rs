@@ -25,7 +25,10 @@ fn refused(profile: &str, cases: &[(&str, Value, &str)]) {
             answers.push(("PATCH", stage.client.patch(&path, &json!({ *name: value }))));
         }
         for (method, answer) in answers {
-            let names_it = answer.fields().iter().any(|f| f == field || f.starts_with(&format!("{field}[")) || f.starts_with(&format!("{field}.")));
+            let names_it = answer
+                .fields()
+                .iter()
+                .any(|f| f == field || f.starts_with(&format!("{field}[")) || f.starts_with(&format!("{field}.")));
             if error_shape(&answer, 422).is_err() || !names_it {
                 wrong.push(format!("{method} {name}: {value}: {} {}", answer.status, answer.text));
             }
@@ -111,7 +114,10 @@ fn a_missing_member_is_named() {
 #[test]
 fn a_bad_event_type_is_named_by_its_place() {
     let stage = Stage::new("genesy");
-    let answer = stage.client.post("/v1/webhooks", &webhook("genesy", "events", json!(["NOPE", "EMAIL_SENT", "NADA"]))).expect(422);
+    let answer = stage
+        .client
+        .post("/v1/webhooks", &webhook("genesy", "events", json!(["NOPE", "EMAIL_SENT", "NADA"])))
+        .expect(422);
     assert!(answer.fields().contains(&"events[0]"), "{}", answer.text);
 }
 
@@ -145,13 +151,27 @@ fn names_urls_and_events_have_room() {
 
 #[test]
 fn a_secret_is_visible_ascii_of_eight_to_256_in_genesy() {
-    let bad = ["1234567", " 12345678", "12345678 ", "1234\t5678", "1234\r\n5678", "1234\u{0}5678", "1234ü5678", "1234\u{7f}5678", "        ", ""];
+    let bad = [
+        "1234567",
+        " 12345678",
+        "12345678 ",
+        "1234\t5678",
+        "1234\r\n5678",
+        "1234\u{0}5678",
+        "1234ü5678",
+        "1234\u{7f}5678",
+        "        ",
+        "",
+    ];
     let mut cases: Vec<_> = bad.iter().map(|s| ("secret", json!(s), "secret")).collect();
     cases.push(("secret", json!("a".repeat(257)), "secret"));
     cases.push(("secret", json!(12_345_678), "secret"));
     cases.push(("secret", json!(["12345678"]), "secret"));
     refused("genesy", &cases);
-    accepted("genesy", &[("secret", json!("12345678")), ("secret", json!("a b c d e!~")), ("secret", json!("a".repeat(256)))]);
+    accepted(
+        "genesy",
+        &[("secret", json!("12345678")), ("secret", json!("a b c d e!~")), ("secret", json!("a".repeat(256)))],
+    );
 }
 
 #[test]
@@ -261,7 +281,10 @@ fn timeouts_and_rates_have_limits() {
             ("rateLimit", json!({ "perSecond": 5, "burst": 1 }), "rateLimit.burst"),
         ],
     );
-    accepted("genesy", &[("timeoutMs", json!(1000)), ("timeoutMs", json!(60_000)), ("rateLimit", json!({ "perSecond": 1 }))]);
+    accepted(
+        "genesy",
+        &[("timeoutMs", json!(1000)), ("timeoutMs", json!(60_000)), ("rateLimit", json!({ "perSecond": 1 }))],
+    );
 }
 
 #[test]
@@ -316,7 +339,10 @@ fn headers_that_are_ours_or_could_smuggle_are_refused() {
             ("headers", json!({ "X-Empty": "" })),
         ],
     );
-    refused("snaily", &[("headers", json!({ "x-snaily-token": "v" }), "headers"), ("headers", json!({ "HOST": "v" }), "headers")]);
+    refused(
+        "snaily",
+        &[("headers", json!({ "x-snaily-token": "v" }), "headers"), ("headers", json!({ "HOST": "v" }), "headers")],
+    );
 }
 
 #[test]
@@ -339,8 +365,13 @@ fn a_message_never_repeats_a_secret_or_a_header() {
         let answer = stage.client.patch(&path, &body).expect(422);
         assert!(!answer.text.contains("hush-hush"), "{body}: {}", answer.text);
     }
-    let mut half = stage.client.post_raw("/v1/webhooks", "application/json", br#"{"secret":"hush-hush","name":hush-hush"#);
+    let mut half =
+        stage.client.post_raw("/v1/webhooks", "application/json", br#"{"secret":"hush-hush","name":hush-hush"#);
     assert!(half.status == 400 && !half.text.contains("hush-hush"), "{}", half.text);
-    half = stage.client.post_raw("/v1/webhooks", "application/json", br#"{"name":"a","secret":"hush-hush","secret":"hush-hush"}"#);
+    half = stage.client.post_raw(
+        "/v1/webhooks",
+        "application/json",
+        br#"{"name":"a","secret":"hush-hush","secret":"hush-hush"}"#,
+    );
     assert!(matches!(half.status, 400 | 422) && !half.text.contains("hush-hush"), "{}", half.text);
 }

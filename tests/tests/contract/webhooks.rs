@@ -11,7 +11,8 @@ use crate::{GENESY_TYPES, Stage, email, error_shape, id_of, is_time, none_wrong,
 fn a_webhook_has_the_profiles_defaults() {
     let stage = Stage::new("genesy");
     let url = stage.receiver.url("/in?x=1");
-    let made = stage.client.post("/v1/webhooks", &json!({ "name": "crm", "url": url, "events": GENESY_TYPES })).expect(201);
+    let made =
+        stage.client.post("/v1/webhooks", &json!({ "name": "crm", "url": url, "events": GENESY_TYPES })).expect(201);
     let data = made.data();
     id_of(&data["id"]);
     assert_eq!((&data["name"], &data["url"], &data["events"]), (&json!("crm"), &json!(url), &json!(GENESY_TYPES)));
@@ -28,11 +29,17 @@ fn a_webhook_has_the_profiles_defaults() {
 #[test]
 fn snaily_needs_no_name_and_waits_twelve_hours_fourteen_times() {
     let stage = Stage::new("snaily");
-    let made = stage.client.post("/v1/webhooks", &json!({ "url": "https://hooks.example.com:8443/x", "events": ["contact.replied"] })).expect(201);
+    let made = stage
+        .client
+        .post("/v1/webhooks", &json!({ "url": "https://hooks.example.com:8443/x", "events": ["contact.replied"] }))
+        .expect(201);
     let data = made.data();
     assert_eq!(data["name"], "hooks.example.com");
     assert_eq!(data["retryPolicy"]["delays"], json!(vec!["12h"; 14]));
-    let null = stage.client.post("/v1/webhooks", &json!({ "name": null, "url": stage.receiver.url("/"), "events": ["contact.replied"] })).expect(201);
+    let null = stage
+        .client
+        .post("/v1/webhooks", &json!({ "name": null, "url": stage.receiver.url("/"), "events": ["contact.replied"] }))
+        .expect(201);
     assert_eq!(null.data()["name"], "127.0.0.1");
 }
 
@@ -58,7 +65,8 @@ fn everything_that_can_be_given_is_kept_and_shown_but_secrets() {
     assert_eq!(data["description"], "why");
     assert_eq!(data["retryPolicy"], json!({ "delays": ["1ms", "2s", "3m", "4h", "30d"], "jitter": 0.5 }));
     assert_eq!((&data["timeoutMs"], &data["rateLimit"]["perSecond"].as_f64()), (&json!(60_000), &Some(5.0)));
-    let mut names: Vec<_> = data["headers"].as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_lowercase()).collect();
+    let mut names: Vec<_> =
+        data["headers"].as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_lowercase()).collect();
     names.sort();
     assert_eq!(names, ["authorization", "x-team"]);
     let path = format!("/v1/webhooks/{}", data["id"]);
@@ -80,7 +88,10 @@ fn everything_that_can_be_given_is_kept_and_shown_but_secrets() {
 #[test]
 fn a_patch_changes_only_what_it_names() {
     let stage = Stage::new("genesy");
-    let id = stage.webhook(&["EMAIL_SENT"], json!({ "secret": "long enough", "campaignIds": [1], "customFields": ["a"], "description": "d" }));
+    let id = stage.webhook(
+        &["EMAIL_SENT"],
+        json!({ "secret": "long enough", "campaignIds": [1], "customFields": ["a"], "description": "d" }),
+    );
     let path = format!("/v1/webhooks/{id}");
     let before = stage.client.get(&path).expect(200).data().clone();
     for (name, value) in [
@@ -108,7 +119,10 @@ fn a_patch_changes_only_what_it_names() {
             data["rateLimit"] = json!(data["rateLimit"]["perSecond"].as_f64());
         }
         assert_eq!(got, expected, "{name}");
-        stage.client.patch(&path, &json!({ name: if name == "headers" { json!({}) } else { before[name].clone() } })).expect(200);
+        stage
+            .client
+            .patch(&path, &json!({ name: if name == "headers" { json!({}) } else { before[name].clone() } }))
+            .expect(200);
     }
     assert_eq!(stage.client.patch(&path, &json!({})).expect(200).data()["hasSecret"], true);
 }
@@ -124,9 +138,14 @@ fn a_null_in_a_patch_sets_the_default() {
         }),
     );
     let path = format!("/v1/webhooks/{id}");
-    let fresh = stage.client.post("/v1/webhooks", &json!({ "name": "crm", "url": stage.receiver.url("/"), "events": ["EMAIL_SENT"] })).expect(201);
+    let fresh = stage
+        .client
+        .post("/v1/webhooks", &json!({ "name": "crm", "url": stage.receiver.url("/"), "events": ["EMAIL_SENT"] }))
+        .expect(201);
     let mut wrong = Vec::new();
-    for name in ["campaignIds", "customFields", "enabled", "description", "retryPolicy", "timeoutMs", "headers", "rateLimit"] {
+    for name in
+        ["campaignIds", "customFields", "enabled", "description", "retryPolicy", "timeoutMs", "headers", "rateLimit"]
+    {
         let answer = stage.client.patch(&path, &json!({ name: null }));
         if answer.status != 200 || answer.data()[name] != fresh.data()[name] {
             wrong.push(format!("{name}: {} {}", answer.status, answer.text));
@@ -148,7 +167,10 @@ fn a_refused_patch_changes_nothing() {
     let id = stage.webhook(&["EMAIL_SENT"], json!({}));
     let path = format!("/v1/webhooks/{id}");
     let before = stage.client.get(&path).expect(200).data().clone();
-    let answer = stage.client.patch(&path, &json!({ "name": "new", "timeoutMs": 1, "hasSecret": true, "events": ["NOPE"] })).expect(422);
+    let answer = stage
+        .client
+        .patch(&path, &json!({ "name": "new", "timeoutMs": 1, "hasSecret": true, "events": ["NOPE"] }))
+        .expect(422);
     let mut fields = answer.fields();
     fields.sort_unstable();
     assert!(fields.contains(&"hasSecret") || fields.contains(&"timeoutMs"), "{}", answer.text);
@@ -157,7 +179,8 @@ fn a_refused_patch_changes_nothing() {
 
 #[test]
 fn off_skips_new_events_and_holds_what_is_pending() {
-    let stage = Stage::reacting("genesy", |r| Reaction::Status(if r.header("postrider-attempt") == "1" { 500 } else { 200 }));
+    let stage =
+        Stage::reacting("genesy", |r| Reaction::Status(if r.header("postrider-attempt") == "1" { 500 } else { 200 }));
     let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["300ms"] } }));
     let path = format!("/v1/webhooks/{id}");
     stage.publish(&email("before"));
