@@ -113,7 +113,7 @@ impl<W: LogWriter> Writer<W> {
         let mut waiting = Waiting::default();
         let mut recent = RecentPayloads::new(RECENT_BYTES_MAX);
         let mut last_append = Instant::now();
-        let mut levels_told = Instant::now();
+        let mut levels_told = None;
         loop {
             let is_behind = self.shard.advance(self.clock.now());
             self.collect(&mut waiting, !is_behind);
@@ -265,11 +265,11 @@ impl<W: LogWriter> Writer<W> {
     }
 
     /// Now and then; counting what is pending costs a step a webhook.
-    fn tell_levels(&self, told: &mut Instant) {
-        if told.elapsed() < LEVELS_EVERY {
+    fn tell_levels(&self, told: &mut Option<Instant>) {
+        if told.is_some_and(|told| told.elapsed() < LEVELS_EVERY) {
             return;
         }
-        *told = Instant::now();
+        *told = Some(Instant::now());
         let scheduler = self.shard.scheduler();
         metering::level(&Levels {
             pending: self.shard.kernel().pending(),

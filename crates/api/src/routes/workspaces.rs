@@ -89,14 +89,16 @@ pub async fn change(
     api.handle()
         .workspace(id)
         .ok_or_else(|| ApiError::not_found("workspace"))?;
-    api.handle().rename_workspace(id, &change.name()?).await?;
+    if let Some(name) = change.name()? {
+        api.handle().rename_workspace(id, &name).await?;
+    }
     let workspace = api
         .handle()
         .workspace(id)
         .ok_or_else(|| ApiError::not_found("workspace"))?;
     Ok(envelope::one(
         StatusCode::OK,
-        "Workspace renamed.",
+        "Workspace changed.",
         WorkspaceView::from(&workspace),
     ))
 }

@@ -1,5 +1,6 @@
 //! Workspaces and their keys.
 
+use postrider_core::draft::Field;
 use postrider_core::invalid::FieldError;
 use postrider_core::workspace::{Key, Scope, Scopes, Workspace};
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::auth::names_of;
 use crate::error::ApiError;
+use crate::json::field;
 
 /// A new workspace.
 #[derive(Deserialize, ToSchema)]
@@ -25,8 +27,9 @@ pub struct NewWorkspace {
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceChange {
     /// 1 to 255 characters.
-    #[schema(example = "Acme Ltd")]
-    pub name: Option<String>,
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<String>, example = "Acme Ltd")]
+    name: Field<String>,
     /// Refused: a workspace keeps its profile.
     #[serde(default)]
     #[schema(ignore)]
@@ -34,12 +37,16 @@ pub struct WorkspaceChange {
 }
 
 impl WorkspaceChange {
-    /// The new name.
-    pub fn name(self) -> Result<String, ApiError> {
+    /// The new name, if there is one.
+    pub fn name(self) -> Result<Option<String>, ApiError> {
         if self.profile.is_some() {
             return Err(ApiError::field("profile", "cannot be changed; make another workspace"));
         }
-        self.name.ok_or_else(|| ApiError::field("name", "is required"))
+        match self.name {
+            Field::Absent => Ok(None),
+            Field::Null => Err(ApiError::field("name", "is required")),
+            Field::Set(name) => Ok(Some(name)),
+        }
     }
 }
 
