@@ -148,7 +148,9 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
         line.clear();
         reader.read_line(&mut line)?;
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        let values: &mut String = headers.entry(name.to_ascii_lowercase()).or_default();
+        // A header that comes twice shows both values.
+        *values = if values.is_empty() { value.trim().to_owned() } else { format!("{values}, {}", value.trim()) };
     }
     let length = headers.get("content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];

@@ -204,3 +204,52 @@ fn a_changed_policy_counts_at_the_next_outcome_and_moves_no_due_time() {
     assert_eq!(attempt_numbers(&done), [1, 2], "after two attempts the new policy has no delay left");
     assert!(done["attempts"][1]["createdAt"].as_str() >= due.as_str(), "never early");
 }
+
+#[test]
+fn nothing_is_sent_after_a_deletion_or_a_switch_off_was_answered() {
+    for is_deleted in [true, false] {
+        let stage = Stage::reacting("genesy", |_| Reaction::Slow(200, Duration::from_millis(50)));
+        let id = stage.webhook(&["EMAIL_SENT"], json!({}));
+        let events: Vec<_> = (0..400).map(|n| email(&format!("e{n}"))).collect();
+        stage.client.post("/v1/events", &json!(events)).expect(202);
+        stage.wait_for_requests(20);
+        let path = format!("/v1/webhooks/{id}");
+        if is_deleted {
+            stage.client.delete(&path).expect(204);
+        } else {
+            stage.client.patch(&path, &json!({ "enabled": false })).expect(200);
+        }
+        let at_answer = stage.receiver.count();
+        std::thread::sleep(Duration::from_millis(300));
+        let after = stage.receiver.count() - at_answer;
+        // At most those whose requests were being written; the receiver counts one when it was read.
+        assert!(after <= 4 && at_answer < 400, "{after} of 400 were sent after the answer (deleted: {is_deleted})");
+        if is_deleted {
+            let list = stage.client.get("/v1/deliveries?status=pending").expect(200);
+            assert_eq!(list.body["meta"]["total"], 0, "{}", list.text);
+        }
+    }
+}
+
+#[test]
+fn a_retry_of_what_waits_can_be_asked_many_times_and_sends_once() {
+    let stage = Stage::failing("genesy", 500);
+    let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["1h", "1h"] } }));
+    stage.publish(&email("e1"));
+    stage.wait_for_logs(id, 1);
+    let delivery = stage.delivery_of("e1");
+    let statuses: Vec<_> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| retry(&stage, &delivery).status)).collect();
+        asked.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(statuses.iter().all(|s| [202, 409].contains(s)) && statuses.contains(&202), "{statuses:?}");
+    within(Duration::from_secs(5), "all have ended", || {
+        let found = stage.client.get(&format!("/v1/deliveries/{delivery}")).expect(200);
+        let attempts = found.data()["attempts"].as_array().unwrap().len();
+        (attempts == stage.receiver.count() && attempts >= 2).then_some(())
+    });
+    let numbers: std::collections::BTreeSet<_> =
+        stage.receiver.requests().iter().map(postrider_tests::Request::attempt).collect();
+    assert_eq!(numbers.len(), stage.receiver.count(), "no attempt is sent twice");
+    assert!(stage.receiver.count() <= 3, "no more than the schedule has");
+}

@@ -126,6 +126,26 @@ fn asked_to_end_it_lets_what_is_in_flight_end_and_exits_with_zero() {
 }
 
 #[test]
+fn the_grace_is_raised_to_the_timeout_of_what_is_in_flight_and_nothing_new_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = postrider_tests::Receiver::reacting(|_| Reaction::Slow(200, Duration::from_millis(1_500)));
+    let server = Server::start_with(folder.path(), &["--grace", "100ms", "--permits", "1"], &[]);
+    let client = server.workspace("genesy");
+    let key = client.key().to_owned();
+    let webhook = json!({ "name": "crm", "url": receiver.url("/"), "events": ["EMAIL_SENT"], "timeoutMs": 5_000 });
+    client.post("/v1/webhooks", &webhook).expect(201);
+    client.post("/v1/events", &json!([email("e1"), email("e2")])).expect(202);
+    within(Duration::from_secs(5), "one is in flight", || (receiver.count() == 1).then_some(()));
+    assert_eq!(server.terminate().code(), Some(0));
+    assert_eq!(receiver.count(), 1, "the second never began");
+    let server = Server::start(folder.path());
+    let client = server.client(&key);
+    within(Duration::from_secs(5), "the second goes out now", || (receiver.count() == 2).then_some(()));
+    let first = client.get("/v1/events/e1").expect(200);
+    assert_eq!(first.data()["deliveries"][0]["status"], "succeeded", "{}", first.text);
+}
+
+#[test]
 fn an_idle_server_ends_at_once() {
     let stage = Stage::new("genesy");
     let id = stage.webhook(&["EMAIL_SENT"], json!({}));

@@ -56,6 +56,24 @@ fn a_request_has_the_documented_headers() {
 }
 
 #[test]
+fn a_header_comes_once_even_if_the_webhook_names_one_of_ours() {
+    let stage = Stage::new("genesy");
+    stage.webhook(&["EMAIL_SENT"], json!({ "headers": { "user-agent": "acme/1", "Accept": "text/plain" } }));
+    stage.publish(&email("e1"));
+    let request = &stage.wait_for_requests(1)[0];
+    assert_eq!((request.header("user-agent"), request.header("accept")), ("acme/1", "text/plain"));
+    assert_eq!(request.header("content-type"), "application/json");
+}
+
+#[test]
+fn a_type_that_is_named_twice_is_sent_once() {
+    let stage = Stage::new("genesy");
+    stage.webhook(&["EMAIL_SENT", "EMAIL_SENT"], json!({ "campaignIds": [7, 7, "7"] }));
+    let event = json!({ "id": "e1", "type": "EMAIL_SENT", "data": { "campaign": { "id": 7 } } });
+    assert_eq!(stage.client.post("/v1/events", &event).expect(202).data()["deliveries"], 1);
+}
+
+#[test]
 fn genesys_body_is_the_documented_one_byte_for_byte() {
     let stage = Stage::new("genesy");
     stage.webhook(&GENESY_TYPES, json!({}));
