@@ -36,10 +36,10 @@ impl RetryPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDelayError {
     /// Not of the form number and unit.
-    #[error("not a delay: write a whole number with ms, s, m, h or d, such as 30s")]
+    #[error("must be a number with ms, s, m, h or d, such as 30s")]
     Form,
     /// Outside of 1 ms to 30 d.
-    #[error("a delay is at least 1ms and at most 30d")]
+    #[error("must be at least 1ms and at most 30d")]
     Range,
 }
 

@@ -51,7 +51,7 @@ const MAX_MILLIS: u64 = 253_402_207_200_000;
 
 /// Why a text is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an RFC 3339 time with an offset, such as 2026-02-19T10:30:00Z, between 1970 and 9999")]
+#[error("must be an RFC 3339 time with an offset, such as 2026-02-19T10:30:00Z, between 1970 and 9999")]
 pub struct ParseTimeError;
 
 impl std::str::FromStr for Time {

@@ -46,11 +46,12 @@ impl Secrets<'_> {
 /// # Errors
 /// When a secret can't be opened, since its workspace is gone.
 pub fn webhook_headers(webhook: &Webhook, profile: &Profile, secrets: Secrets<'_>) -> Result<Headers, OpenError> {
-    let mut headers = vec![
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (USER_AGENT, HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION")))),
-    ];
     let settings = &webhook.settings;
+    let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    // A webhook that names it sends its own: a request has one.
+    if !settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(USER_AGENT.as_str())) {
+        headers.push((USER_AGENT, HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION")))));
+    }
     for (name, value) in &settings.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("header names are checked before they are kept");
         headers.push((name, secrets.value(value)?));
