@@ -303,6 +303,18 @@ fn past_a_thousand_in_one_second_times_go_on_in_microseconds() {
 }
 
 #[test]
+fn a_burst_late_in_a_second_goes_on_in_milliseconds_of_the_next() {
+    let stage = Stage::new("genesy");
+    stage.webhook(&["EMAIL_SENT"], json!({}));
+    let event = json!({ "type": "EMAIL_SENT", "created": "2026-02-19T10:30:00.950Z", "data": {} });
+    stage.client.post("/v1/events", &json!(vec![event; 1_001])).expect(202);
+    let seen: BTreeSet<_> = timestamps(&stage, 1_001).into_iter().collect();
+    let millis = (950..1_950).map(|ms| format!("2026-02-19T10:30:{:02}.{:03}Z", ms / 1_000, ms % 1_000));
+    let expected: BTreeSet<_> = millis.chain(["2026-02-19T10:30:00.950001Z".to_owned()]).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn times_of_acceptance_never_repeat_either() {
     let stage = Stage::new("genesy");
     stage.webhook(&["EMAIL_SENT"], json!({}));

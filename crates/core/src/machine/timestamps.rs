@@ -1,7 +1,8 @@
 //! Timestamps that do not repeat within a workspace and type, for receivers that recognise an event by them.
 //!
-//! A taken time moves to the next free millisecond of its second; when that second has none left, to microseconds, of which a second has
-//! 999,000 beside its milliseconds; then to the next second. Taken milliseconds are kept as runs, so that a burst costs one entry.
+//! A taken time moves to the next free millisecond within a second of it; when these thousand are all taken, to microseconds, of which
+//! its calendar second has 999,000 beside its milliseconds; then to the next. Taken milliseconds are kept as runs, so that a burst costs
+//! one entry.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +92,7 @@ impl Taken {
                 Some((_, &last)) if last >= wish => last + 1,
                 _ => wish,
             };
-            if free / 1000 == second {
+            if free < wish + 1000 {
                 return Stamp::Millis(free);
             }
             let last = self
@@ -179,6 +180,16 @@ mod tests {
         assert_eq!(written[1000], "2026-02-19T12:00:00.000001Z");
         assert_eq!(written[1999], "2026-02-19T12:00:00.001001Z");
         assert_eq!(written.iter().collect::<BTreeSet<_>>().len(), 3000);
+    }
+
+    #[test]
+    fn a_burst_late_in_a_second_goes_on_in_milliseconds_of_the_next() {
+        let mut stamps = Timestamps::default();
+        let late = "2026-02-19T12:00:00.950Z";
+        let written: Vec<_> = (0..1001).map(|_| publish(&mut stamps, late)).collect();
+        assert_eq!(written[50], "2026-02-19T12:00:01.000Z");
+        assert_eq!(written[999], "2026-02-19T12:00:01.949Z");
+        assert_eq!(written[1000], "2026-02-19T12:00:00.950001Z");
     }
 
     proptest! {
