@@ -6,6 +6,8 @@ mod server;
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 pub use client::{Answer, Client};
 pub use receiver::{Reaction, Receiver, Request};
 pub use server::{Server, binary};
@@ -23,4 +25,20 @@ pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Milliseconds of an answer's time since 1 March of the year 0, for differences.
+///
+/// # Panics
+/// When it is not RFC 3339 in UTC with milliseconds.
+pub fn millis(time: &Value) -> i64 {
+    let text = time.as_str().unwrap_or_else(|| panic!("a time, not {time}"));
+    let number = |range: std::ops::Range<usize>| {
+        text.get(range).and_then(|digits| digits.parse::<i64>().ok()).unwrap_or_else(|| panic!("a time, not {text}"))
+    };
+    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+    // Years that begin in March have their leap day at the end.
+    let (year, month) = if month <= 2 { (year - 1, month + 12) } else { (year, month) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * (month - 3) + 2) / 5 + day - 1;
+    ((days * 24 + number(11..13)) * 60 + number(14..16)) * 60_000 + number(17..19) * 1000 + number(20..23)
 }

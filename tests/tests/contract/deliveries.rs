@@ -222,8 +222,8 @@ fn nothing_is_sent_after_a_deletion_or_a_switch_off_was_answered() {
         let at_answer = stage.receiver.count();
         std::thread::sleep(Duration::from_millis(300));
         let after = stage.receiver.count() - at_answer;
-        // At most those whose requests were being written; the receiver counts one when it was read.
-        assert!(after <= 4 && at_answer < 400, "{after} of 400 were sent after the answer (deleted: {is_deleted})");
+        // At most those that were being written, which the permits of a webhook bound; unhindered it would be some 200.
+        assert!(after <= 32 && at_answer < 400, "{after} of 400 were sent after the answer (deleted: {is_deleted})");
         if is_deleted {
             let list = stage.client.get("/v1/deliveries?status=pending").expect(200);
             assert_eq!(list.body["meta"]["total"], 0, "{}", list.text);
