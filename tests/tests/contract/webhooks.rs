@@ -181,7 +181,7 @@ fn a_refused_patch_changes_nothing() {
 fn off_skips_new_events_and_holds_what_is_pending() {
     let stage =
         Stage::reacting("genesy", |r| Reaction::Status(if r.header("postrider-attempt") == "1" { 500 } else { 200 }));
-    let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["300ms"] } }));
+    let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["800ms"] } }));
     let path = format!("/v1/webhooks/{id}");
     stage.publish(&email("before"));
     stage.wait_for_logs(id, 1);
@@ -190,7 +190,7 @@ fn off_skips_new_events_and_holds_what_is_pending() {
     assert_eq!(skipped.status, 422);
     let skipped = stage.client.post("/v1/events", &email("while_off")).expect(202);
     assert_eq!(skipped.data()["deliveries"], 0);
-    std::thread::sleep(Duration::from_millis(600));
+    std::thread::sleep(Duration::from_millis(1_000));
     assert_eq!(stage.receiver.count(), 1, "what is pending waits");
     stage.wait_for_delivery("before", "pending");
     stage.client.patch(&path, &json!({ "enabled": true })).expect(200);
@@ -204,12 +204,12 @@ fn off_skips_new_events_and_holds_what_is_pending() {
 #[test]
 fn a_deletion_cancels_what_is_pending() {
     let stage = Stage::failing("genesy", 500);
-    let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["300ms"] } }));
+    let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["800ms"] } }));
     stage.publish(&email("e1"));
     stage.wait_for_logs(id, 1);
     let delivery = stage.delivery_of("e1");
     assert_eq!(stage.client.delete(&format!("/v1/webhooks/{id}")).expect(204).text, "");
-    std::thread::sleep(Duration::from_millis(600));
+    std::thread::sleep(Duration::from_millis(1_000));
     assert_eq!(stage.receiver.count(), 1);
     let cancelled = stage.wait_for_delivery("e1", "cancelled");
     assert!(cancelled["nextAttemptAt"].is_null(), "{cancelled}");

@@ -98,7 +98,7 @@ fn what_belongs_to_another_workspace_is_not_there() {
 #[test]
 fn a_deleted_workspace_ends_its_keys_and_its_deliveries() {
     let stage = Stage::failing("genesy", 500);
-    let webhook = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["400ms"] } }));
+    let webhook = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["800ms"] } }));
     stage.publish(&email("e1"));
     stage.wait_for_logs(webhook, 1);
     let admin = stage.server.admin();
@@ -110,6 +110,6 @@ fn a_deleted_workspace_ends_its_keys_and_its_deliveries() {
     admin.delete(&format!("/v1/workspaces/{id}")).expect(404);
     admin.get(&format!("/v1/workspaces/{id}/keys")).expect(404);
     assert_eq!(admin.get("/v1/workspaces").expect(200).body["meta"]["total"], 0);
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::thread::sleep(std::time::Duration::from_millis(1_000));
     assert_eq!(stage.receiver.count(), 1, "nothing goes out for it any more");
 }
