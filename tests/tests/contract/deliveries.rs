@@ -232,7 +232,7 @@ fn nothing_is_sent_after_a_deletion_or_a_switch_off_was_answered() {
 }
 
 #[test]
-fn a_retry_of_what_waits_can_be_asked_many_times_and_sends_once() {
+fn retries_that_are_asked_at_once_send_no_attempt_twice() {
     let stage = Stage::failing("genesy", 500);
     let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": ["1h", "1h"] } }));
     stage.publish(&email("e1"));
@@ -251,5 +251,7 @@ fn a_retry_of_what_waits_can_be_asked_many_times_and_sends_once() {
     let numbers: std::collections::BTreeSet<_> =
         stage.receiver.requests().iter().map(postrider_tests::Request::attempt).collect();
     assert_eq!(numbers.len(), stage.receiver.count(), "no attempt is sent twice");
-    assert!(stage.receiver.count() <= 3, "no more than the schedule has");
+    // Each that was accepted makes one attempt due, of this schedule or of a new one.
+    let accepted = statuses.iter().filter(|status| **status == 202).count();
+    assert!(stage.receiver.count() <= 1 + accepted, "{} requests for {accepted} retries", stage.receiver.count());
 }
