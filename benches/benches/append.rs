@@ -39,7 +39,8 @@ fn bare(folder: &std::path::Path, commits: usize, per_commit: usize) -> Duration
     let path = folder.join("bare");
     let mut file: File = OpenOptions::new().create_new(true).write(true).open(&path).expect("the folder is ours");
     let bytes = vec![7; RECORD * per_commit];
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, (bytes.len() * commits) as u64).expect("there is space");
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, (bytes.len() * commits) as u64)
+        .expect("there is space");
     file.sync_all().expect("it can be synced");
     let (_, took) = timed(|| {
         for _ in 0..commits {

@@ -110,10 +110,13 @@ async fn post_until_done(config: Arc<Config>, left: Arc<AtomicU64>, body: Bytes,
         let (dispatcher, target, left, body) = (dispatcher.clone(), target.clone(), left.clone(), body.clone());
         lanes.push(tokio::task::spawn_local(async move {
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-                let headers = vec![(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"))];
+                let headers =
+                    vec![(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"))];
                 let (body, timeout) = (body.clone(), Duration::from_secs(15));
                 let request = Request { target: &target, headers, body, timeout, now: postrider::Time(0) };
-                let Dispatched::Done(answer) = dispatcher.attempt(request, || true).await else { unreachable!("it is wanted") };
+                let Dispatched::Done(answer) = dispatcher.attempt(request, || true).await else {
+                    unreachable!("it is wanted")
+                };
                 assert_eq!(answer.exchange.status_code, Some(200));
             }
         }));
@@ -149,7 +152,11 @@ fn embedded(events: u64) -> f64 {
 }
 
 async fn publish(handle: &Handle, workspace: WorkspaceId, numbers: std::ops::Range<u64>) {
-    let draft = |n| EventDraft { event_type: "EMAIL_SENT".into(), data: genesy_data(n, PAYLOAD).into(), ..EventDraft::default() };
+    let draft = |n| EventDraft {
+        event_type: "EMAIL_SENT".into(),
+        data: genesy_data(n, PAYLOAD).into(),
+        ..EventDraft::default()
+    };
     let events = numbers.map(|n| handle.check_event(workspace, draft(n)).expect("it is valid")).collect();
     let answers = handle.publish_all(workspace, events).await.expect("there is room");
     assert!(answers.iter().all(Result::is_ok));

@@ -17,7 +17,8 @@ fn main() {
                 }
             });
             report(&format!("to check {} of {} ({} B)", event_type.name, profile.name, data.len()), rounds, took);
-            let view = EventView { id: "evt_1", event_type: &event_type.name, created: "2026-02-19T10:30:00.000Z", data };
+            let view =
+                EventView { id: "evt_1", event_type: &event_type.name, created: "2026-02-19T10:30:00.000Z", data };
             let fields: &[&str] = if profile.has_custom_fields { &["industry", "seniority"] } else { &[] };
             let mut body = Vec::with_capacity(4096);
             let (_, took) = timed(|| {

@@ -61,17 +61,25 @@ fn run(webhooks: u64, per_event: u64, events: u64, hash: &mut Hash) {
     let mut entropy = Counter(0);
     let workspace = set_up(&mut shard, &profile, webhooks, per_event, &mut entropy);
 
-    let (mut deliveries, mut check, mut publish, mut finish) = (0, Default::default(), Default::default(), Default::default());
+    let (mut deliveries, mut check, mut publish, mut finish) =
+        (0, Default::default(), Default::default(), Default::default());
     for (now, first) in (1_000..).zip((0..events).step_by(256)) {
         let drafts: Vec<_> = (first..(first + 256).min(events))
             .map(|n| {
-                let data = genesy_data(n, 1024).replacen(&format!("\"id\":{}", n % 100), &format!("\"id\":{}", n % webhooks), 1);
+                let data = genesy_data(n, 1024).replacen(
+                    &format!("\"id\":{}", n % 100),
+                    &format!("\"id\":{}", n % webhooks),
+                    1,
+                );
                 EventDraft { event_type: "EMAIL_SENT".into(), data: Bytes::from(data), ..EventDraft::default() }
             })
             .collect();
-        let (checked, took) = timed(|| drafts.into_iter().map(|d| check_event(&profile, d, 1 << 20).expect("it is valid")).collect::<Vec<_>>());
+        let (checked, took) = timed(|| {
+            drafts.into_iter().map(|d| check_event(&profile, d, 1 << 20).expect("it is valid")).collect::<Vec<_>>()
+        });
         check += took;
-        let mut inputs = checked.into_iter().map(|event| Input { command: Command::Publish { workspace, event }, token: () });
+        let mut inputs =
+            checked.into_iter().map(|event| Input { command: Command::Publish { workspace, event }, token: () });
         let (_, took) = timed(|| shard.turn(Time(now), &mut entropy, || inputs.next()).expect("memory is never full"));
         publish += took;
         // Permits are fewer than a batch has deliveries, so it takes a few rounds.
@@ -108,7 +116,13 @@ fn finish_all(shard: &mut Shard<Writer>, now: u64, entropy: &mut Counter, delive
     more
 }
 
-fn set_up(shard: &mut Shard<Writer>, profile: &Arc<Profile>, webhooks: u64, per_event: u64, entropy: &mut Counter) -> WorkspaceId {
+fn set_up(
+    shard: &mut Shard<Writer>,
+    profile: &Arc<Profile>,
+    webhooks: u64,
+    per_event: u64,
+    entropy: &mut Counter,
+) -> WorkspaceId {
     let mut first = vec![
         Command::RegisterProfile(Arc::clone(profile)),
         Command::CreateWorkspace {

@@ -18,30 +18,17 @@ fn main() {
     wheel(sleepers, &mut hash);
     sleep(sleepers, &mut hash);
     for webhooks in [1, 100, 10_000] {
-        turn(
-            &format!("{webhooks} webhooks, a host each"),
-            webhooks,
-            turns,
-            &mut hash,
-            |webhook| format!("host-{webhook}:443"),
-        );
-        turn(
-            &format!("{webhooks} webhooks at one host"),
-            webhooks,
-            turns,
-            &mut hash,
-            |_| "host:443".into(),
-        );
+        turn(&format!("{webhooks} webhooks, a host each"), webhooks, turns, &mut hash, |webhook| {
+            format!("host-{webhook}:443")
+        });
+        turn(&format!("{webhooks} webhooks at one host"), webhooks, turns, &mut hash, |_| "host:443".into());
     }
     blocked(turns, &mut hash);
     hash.report();
 }
 
 fn key(number: u64) -> DeliveryKey {
-    DeliveryKey {
-        event: Position::from_u64(number),
-        ordinal: 0,
-    }
+    DeliveryKey { event: Position::from_u64(number), ordinal: 0 }
 }
 
 /// The wheel by itself, filled, thinned by half and fired.
@@ -77,11 +64,7 @@ fn sleep(sleepers: u64, hash: &mut Hash) {
     (1..=1000).for_each(|webhook| scheduler.add_webhook(WebhookId(webhook), &format!("host-{webhook}:443")));
     let started = Instant::now();
     for number in 0..sleepers {
-        scheduler.sleep(
-            key(number),
-            WebhookId(1 + number % 1000),
-            Time(NOW + spread(number) % HALF_A_DAY_MS),
-        );
+        scheduler.sleep(key(number), WebhookId(1 + number % 1000), Time(NOW + spread(number) % HALF_A_DAY_MS));
     }
     report("a sleep", sleepers, started.elapsed());
     let started = Instant::now();
@@ -127,19 +110,12 @@ fn turn(what: &str, webhooks: u64, turns: u64, hash: &mut Hash, host: impl Fn(u6
         let middle = ns.len() / 2;
         *ns.select_nth_unstable(middle).1
     };
-    println!(
-        "{:>8} ns  a pick; {} ns to finish and queue another: {what}",
-        median(pick_ns),
-        median(rest_ns)
-    );
+    println!("{:>8} ns  a pick; {} ns to finish and queue another: {what}", median(pick_ns), median(rest_ns));
 }
 
 /// Picks in vain: 10,000 webhooks wait at hosts that are full.
 fn blocked(turns: u64, hash: &mut Hash) {
-    let mut scheduler = Scheduler::new(Limits {
-        per_host: 1,
-        ..Limits::default()
-    });
+    let mut scheduler = Scheduler::new(Limits { per_host: 1, ..Limits::default() });
     for number in 1..=10_000 {
         scheduler.add_webhook(WebhookId(number), &format!("host-{}:443", number % 100));
         scheduler.ready(key(number), WebhookId(number), Lane::Fresh);

@@ -1,6 +1,7 @@
 //! kill -9 at random moments under load: nothing that was acknowledged is lost, and no more is sent twice than was in flight.
 //!
 //! `POSTRIDER_CRASH_ROUNDS` says how many kills; `make crash ROUNDS=2000` is the long run.
+#![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,7 +40,13 @@ fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
         if n % 4 == 3 { Reaction::Status(500) } else { Reaction::Slow(200, Duration::from_millis(n % 7)) }
     });
     let permits = PERMITS.to_string();
-    let start = || Server::start_with(folder.path(), &["--permits", &permits, "--permits-per-webhook", &permits, "--grace", "1s"], &[]);
+    let start = || {
+        Server::start_with(
+            folder.path(),
+            &["--permits", &permits, "--permits-per-webhook", &permits, "--grace", "1s"],
+            &[],
+        )
+    };
 
     let server = start();
     let made = server.admin().post("/v1/workspaces", &json!({ "name": "acme", "profile": "genesy" })).expect(201);
@@ -62,7 +69,8 @@ fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
         // Spread over the start as well as over steady work; the same moments in every run.
         let moment = Duration::from_micros((round * 7_919 * 1_009) % 150_000);
         std::thread::scope(|scope| {
-            let publishers: Vec<_> = (0..4).map(|_| scope.spawn(|| publish_until_killed(&client, &next, &is_over))).collect();
+            let publishers: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| publish_until_killed(&client, &next, &is_over))).collect();
             std::thread::sleep(moment);
             running.kill();
             is_over.store(true, Ordering::Release);
@@ -82,7 +90,8 @@ fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
         let pending = client.get("/v1/deliveries?status=pending&pageSize=1").expect(200);
         (pending.body["meta"]["total"] == 0).then_some(())
     });
-    let delivered: BTreeSet<_> = receiver.requests().iter().map(|r| r.header("postrider-event-id").to_owned()).collect();
+    let delivered: BTreeSet<_> =
+        receiver.requests().iter().map(|r| r.header("postrider-event-id").to_owned()).collect();
     let lost: Vec<_> = acknowledged.difference(&delivered).collect();
     assert!(lost.is_empty(), "{} acknowledged events never arrived: {:?}", lost.len(), &lost[..lost.len().min(5)]);
     println!(

@@ -1,4 +1,5 @@
 //! The published schedules, on the real binary: how many attempts, how far apart, with which body, and then silence.
+#![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +18,13 @@ struct Seed {
     header: &'static str,
 }
 
-const GENESY: Seed =
-    Seed { profile: "genesy", event_type: "MESSAGE_REPLIED", attempts: 4, end: "exhausted", header: "x-webhook-secret" };
+const GENESY: Seed = Seed {
+    profile: "genesy",
+    event_type: "MESSAGE_REPLIED",
+    attempts: 4,
+    end: "exhausted",
+    header: "x-webhook-secret",
+};
 const SNAILY: Seed =
     Seed { profile: "snaily", event_type: "contact.replied", attempts: 15, end: "removed", header: "x-snaily-token" };
 
@@ -32,7 +38,8 @@ fn subscribe(client: &Client, seed: &Seed, url: &str, policy: Option<Value>) -> 
 
 fn publish_sample(client: &Client, seed: &Seed, id: &str) {
     let types = client.get("/v1/event-types").expect(200);
-    let sample = types.data().as_array().unwrap().iter().find(|t| t["name"] == seed.event_type).unwrap()["sample"].clone();
+    let sample =
+        types.data().as_array().unwrap().iter().find(|t| t["name"] == seed.event_type).unwrap()["sample"].clone();
     let event = json!({ "id": id, "type": seed.event_type, "data": sample });
     assert_eq!(client.post("/v1/events", &event).expect(202).data()["deliveries"], 1);
 }
@@ -81,7 +88,8 @@ fn the_schedule_goes_on_where_it_was_after_kills_and_restarts() {
         let folder = tempfile::tempdir().unwrap();
         let receiver = Receiver::answering(503);
         let mut server = Server::start(folder.path());
-        let made = server.admin().post("/v1/workspaces", &json!({ "name": "acme", "profile": seed.profile })).expect(201);
+        let made =
+            server.admin().post("/v1/workspaces", &json!({ "name": "acme", "profile": seed.profile })).expect(201);
         let key = made.data()["apiKey"].as_str().unwrap().to_owned();
         let delays = vec!["400ms"; seed.attempts - 1];
         subscribe(&server.client(&key), &seed, &receiver.url("/"), Some(json!({ "delays": delays })));
@@ -116,7 +124,8 @@ fn the_real_schedules_are_kept_by_a_hurried_wall_clock_and_never_early() {
         let folder = tempfile::tempdir().unwrap();
         let receiver = Receiver::answering(500);
         let (preload, hurried) = (shim.path().join("hurried_clock.so"), hurry.to_string());
-        let environment = [("LD_PRELOAD", preload.to_str().unwrap()), ("HURRY", &*hurried), ("POSTRIDER_CLOCK", "wall")];
+        let environment =
+            [("LD_PRELOAD", preload.to_str().unwrap()), ("HURRY", &*hurried), ("POSTRIDER_CLOCK", "wall")];
         let server = Server::start_with(folder.path(), &[], &environment);
         let client = server.workspace(seed.profile);
         subscribe(&client, &seed, &receiver.url("/"), None);
@@ -132,7 +141,12 @@ fn the_real_schedules_are_kept_by_a_hurried_wall_clock_and_never_early() {
             let real = requests[i + 1].at.duration_since(requests[i].at).as_millis() as i64;
             assert!(real * hurry >= delay - hurry, "retry {} of {} came early: {real} ms", i + 1, seed.profile);
             let gap = millis(&entries[i + 1]["createdAt"]) - millis(&entries[i]["createdAt"]);
-            assert!(gap >= *delay && gap <= delay + late_max, "retry {} of {}: {gap} ms for {delay}", i + 1, seed.profile);
+            assert!(
+                gap >= *delay && gap <= delay + late_max,
+                "retry {} of {}: {gap} ms for {delay}",
+                i + 1,
+                seed.profile
+            );
         }
     }
 }

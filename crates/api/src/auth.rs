@@ -74,10 +74,7 @@ impl<N: Need> FromRequestParts<Api> for Caller<N> {
         if !N::SCOPES.iter().any(|scope| key.scopes.allow(*scope)) {
             return Err(missing(N::SCOPES));
         }
-        Ok(Caller {
-            workspace: key.workspace,
-            need: PhantomData,
-        })
+        Ok(Caller { workspace: key.workspace, need: PhantomData })
     }
 }
 
@@ -87,10 +84,9 @@ impl FromRequestParts<Api> for Admin {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         match principal(&parts.headers, api, true)? {
             Principal::Admin => Ok(Admin),
-            Principal::Key(_) => Err(ApiError::new(
-                Code::Forbidden,
-                "Only the admin key manages workspaces and their keys.",
-            )),
+            Principal::Key(_) => {
+                Err(ApiError::new(Code::Forbidden, "Only the admin key manages workspaces and their keys."))
+            }
         }
     }
 }
@@ -135,10 +131,7 @@ fn count(principal: &Principal, api: &Api) -> Result<(), ApiError> {
 
 fn missing(scopes: &[Scope]) -> ApiError {
     let names: Vec<_> = scopes.iter().map(|scope| name_of(*scope)).collect();
-    ApiError::new(
-        Code::Forbidden,
-        format!("This key lacks the scope {}.", names.join(" or ")),
-    )
+    ApiError::new(Code::Forbidden, format!("This key lacks the scope {}.", names.join(" or ")))
 }
 
 fn name_of(scope: Scope) -> &'static str {

@@ -47,12 +47,8 @@ pub fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Reads a body of at most `max` bytes.
 pub async fn read(mut body: Body, bodies: &Arc<Semaphore>, max: usize) -> Result<Received, ApiError> {
-    let too_large = || {
-        ApiError::new(
-            Code::PayloadTooLarge,
-            format!("The body has more than the {max} bytes that are taken here."),
-        )
-    };
+    let too_large =
+        || ApiError::new(Code::PayloadTooLarge, format!("The body has more than the {max} bytes that are taken here."));
     if body.size_hint().lower() > max as u64 {
         return Err(too_large());
     }
@@ -71,10 +67,7 @@ pub async fn read(mut body: Body, bodies: &Arc<Semaphore>, max: usize) -> Result
         reserve(bodies, &mut share, parts.len() + data.len())?;
         parts.push(data, &body);
     }
-    Ok(Received {
-        bytes: parts.whole(),
-        _share: share,
-    })
+    Ok(Received { bytes: parts.whole(), _share: share })
 }
 
 fn too_slow() -> ApiError {
@@ -97,11 +90,7 @@ fn reserve(bodies: &Arc<Semaphore>, share: &mut Option<OwnedSemaphorePermit>, by
     }
     let more = Arc::clone(bodies).try_acquire_many_owned(lacking as u32);
     let more = more.map_err(|_| {
-        ApiError::new(
-            Code::Overloaded,
-            "Too many request bodies are in memory; try again in a moment.",
-        )
-        .after(1)
+        ApiError::new(Code::Overloaded, "Too many request bodies are in memory; try again in a moment.").after(1)
     })?;
     match share {
         Some(share) => share.merge(more),
@@ -130,19 +119,14 @@ impl Parts {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);
             // The client's word on what is to come was checked against the limit.
-            self.joined
-                .reserve(first.len() + data.len() + rest.size_hint().lower() as usize);
+            self.joined.reserve(first.len() + data.len() + rest.size_hint().lower() as usize);
             self.joined.extend_from_slice(&first);
         }
         self.joined.extend_from_slice(&data);
     }
 
     fn whole(self) -> Bytes {
-        if self.joined.is_empty() {
-            self.first
-        } else {
-            self.joined.freeze()
-        }
+        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
     }
 }
 
@@ -154,17 +138,10 @@ pub async fn drain_after(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let left = Arc::new(Mutex::new(None));
-    let request = request.map(|inner| {
-        Body::new(Watched {
-            inner,
-            left: Arc::clone(&left),
-        })
-    });
+    let request = request.map(|inner| Body::new(Watched { inner, left: Arc::clone(&left) }));
     let mut response = next.run(request).await;
     if response.status() == StatusCode::REQUEST_TIMEOUT {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
     let unread = left.lock().take();

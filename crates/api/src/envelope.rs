@@ -57,23 +57,14 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let body = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// One resource as an answer.
 pub fn one(status: StatusCode, message: impl Into<String>, data: impl Serialize) -> Response {
     let message = message.into();
-    json(
-        status,
-        &One {
-            status: "success",
-            message,
-            data,
-        },
-    )
+    json(status, &One { status: "success", message, data })
 }
 
 /// A page as an answer.

@@ -79,10 +79,7 @@ pub struct Fault {
 
 impl From<FieldError> for Fault {
     fn from(error: FieldError) -> Fault {
-        Fault {
-            field: error.field,
-            message: error.message,
-        }
+        Fault { field: error.field, message: error.message }
     }
 }
 
@@ -114,12 +111,7 @@ pub struct ErrorBody<'a> {
 impl ApiError {
     /// An error without fields.
     pub fn new(code: Code, message: impl Into<String>) -> ApiError {
-        ApiError {
-            code,
-            message: message.into(),
-            errors: Vec::new(),
-            retry_after: None,
-        }
+        ApiError { code, message: message.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// A 404.
@@ -139,18 +131,12 @@ impl ApiError {
             several => format!("{} fields have to be mended; errors names each.", several.len()),
         };
         let errors = faults.into_iter().map(Fault::from).collect();
-        ApiError {
-            errors,
-            ..ApiError::new(Code::ValidationFailed, message)
-        }
+        ApiError { errors, ..ApiError::new(Code::ValidationFailed, message) }
     }
 
     /// The same, to be tried again in so many seconds.
     pub fn after(self, seconds: u64) -> ApiError {
-        ApiError {
-            retry_after: Some(seconds),
-            ..self
-        }
+        ApiError { retry_after: Some(seconds), ..self }
     }
 }
 
@@ -163,11 +149,9 @@ impl From<Refused> for ApiError {
                 format!("data has more than the {max} bytes that an event may have."),
             ),
             Refused::Rejected(rejection) => rejection.into(),
-            Refused::Overloaded => ApiError::new(
-                Code::Overloaded,
-                "Too many requests are waiting; try again in a moment.",
-            )
-            .after(1),
+            Refused::Overloaded => {
+                ApiError::new(Code::Overloaded, "Too many requests are waiting; try again in a moment.").after(1)
+            }
             Refused::Full => {
                 ApiError::new(Code::Unavailable, "The log cannot be written: it has no space left.").after(30)
             }
@@ -176,11 +160,9 @@ impl From<Refused> for ApiError {
                 "The key that the workspace's secrets are sealed with is missing from the server's data folder.",
             )
             .after(30),
-            Refused::Closed => ApiError::new(
-                Code::Unavailable,
-                "The engine is stopping, or its log cannot be written.",
-            )
-            .after(5),
+            Refused::Closed => {
+                ApiError::new(Code::Unavailable, "The engine is stopping, or its log cannot be written.").after(5)
+            }
         }
     }
 }
@@ -213,20 +195,13 @@ fn sentence(text: &str) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = ErrorBody {
-            status: "error",
-            code: self.code,
-            message: &self.message,
-            errors: &self.errors,
-        };
+        let body = ErrorBody { status: "error", code: self.code, message: &self.message, errors: &self.errors };
         let mut response = envelope::json(self.code.status(), &body);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if self.code == Code::Unauthorized {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

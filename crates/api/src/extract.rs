@@ -34,10 +34,7 @@ impl<A: FromStr, B: FromStr> FromRequestParts<Api> for Ids<A, B> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
         match &*segments(parts).await? {
-            [a, b] => Ok(Ids(
-                a.parse().map_err(|_| malformed())?,
-                b.parse().map_err(|_| malformed())?,
-            )),
+            [a, b] => Ok(Ids(a.parse().map_err(|_| malformed())?, b.parse().map_err(|_| malformed())?)),
             _ => Err(malformed()),
         }
     }
@@ -84,10 +81,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
 
 fn check_type(request: &Request) -> Result<(), ApiError> {
     if !is_of_type(request.headers(), "application/json") {
-        return Err(ApiError::new(
-            Code::UnsupportedMediaType,
-            "Send the header Content-Type: application/json.",
-        ));
+        return Err(ApiError::new(Code::UnsupportedMediaType, "Send the header Content-Type: application/json."));
     }
     check_encoding(request.headers())
 }

@@ -22,19 +22,14 @@ use crate::limits::FIELD_CHARS_MAX;
 pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     check_syntax(bytes)?;
     if !depth_within(bytes, JSON_DEPTH_MAX) {
-        return Err(ApiError::field(
-            "body",
-            format!("is nested deeper than {JSON_DEPTH_MAX} levels"),
-        ));
+        return Err(ApiError::field("body", format!("is nested deeper than {JSON_DEPTH_MAX} levels")));
     }
     typed::<Object<T>>(bytes).map(|object| object.0)
 }
 
 /// Whether the bytes are JSON, without recursion however deep it nests.
 pub fn check_syntax(bytes: &[u8]) -> Result<(), ApiError> {
-    serde_json::from_slice::<&RawValue>(bytes)
-        .map(drop)
-        .map_err(|error| malformed(&error))
+    serde_json::from_slice::<&RawValue>(bytes).map(drop).map_err(|error| malformed(&error))
 }
 
 /// Reads bytes that are JSON; the error names the field.
@@ -82,11 +77,7 @@ fn join(path: &str, name: &str) -> String {
         return name.to_owned();
     }
     let is_named = path.strip_suffix(name).is_some_and(|parent| parent.ends_with('.'));
-    if is_named {
-        path.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if is_named { path.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// What serde expects, in JSON's words.
@@ -161,26 +152,10 @@ mod tests {
         for (json, field, message) in [
             (r#"{"secret":"x","list":["A",5]}"#, "list[1]", "must be a string"),
             (r#"{"secret":"x","list":{}}"#, "list", "must be an array"),
-            (
-                r#"{"secret":"x","number":-1}"#,
-                "number",
-                "must be a whole number, 0 or more",
-            ),
-            (
-                r#"{"secret":"x","number":1.5}"#,
-                "number",
-                "must be a whole number, 0 or more",
-            ),
-            (
-                r#"{"secret":"x","inner":{"flag":1}}"#,
-                "inner.flag",
-                "must be true or false",
-            ),
-            (
-                r#"{"secret":"x","inner":{"flag":true,"z":1}}"#,
-                "inner.z",
-                "is not a member of this request",
-            ),
+            (r#"{"secret":"x","number":-1}"#, "number", "must be a whole number, 0 or more"),
+            (r#"{"secret":"x","number":1.5}"#, "number", "must be a whole number, 0 or more"),
+            (r#"{"secret":"x","inner":{"flag":1}}"#, "inner.flag", "must be true or false"),
+            (r#"{"secret":"x","inner":{"flag":true,"z":1}}"#, "inner.z", "is not a member of this request"),
             (r#"{"secret":"x","inner":{}}"#, "inner.flag", "is required"),
             (r#"{"secret":"x","z":1}"#, "z", "is not a member of this request"),
             (r#"{"secret":"x","secret":"y"}"#, "secret", "is named twice"),
@@ -190,20 +165,13 @@ mod tests {
         ] {
             let error = error(json);
             assert_eq!(error.code, Code::ValidationFailed, "{json}");
-            assert_eq!(
-                (&*error.errors[0].field, &*error.errors[0].message),
-                (field, message),
-                "{json}"
-            );
+            assert_eq!((&*error.errors[0].field, &*error.errors[0].message), (field, message), "{json}");
         }
     }
 
     #[test]
     fn what_was_sent_is_not_repeated() {
-        for json in [
-            r#"{"secret":"x","number":"hunter2"}"#,
-            r#"{"secret":"x","inner":"a, expected hunter2 b"}"#,
-        ] {
+        for json in [r#"{"secret":"x","number":"hunter2"}"#, r#"{"secret":"x","inner":"a, expected hunter2 b"}"#] {
             let error = error(json);
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
@@ -213,15 +181,7 @@ mod tests {
     fn what_is_not_json_is_malformed_and_what_is_too_deep_is_not_read() {
         let unclosed = "[".repeat(100_000);
         let deep = format!(r#"{{"secret":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-        for json in [
-            "",
-            "{",
-            "{\"secret\":5,}",
-            "{} x",
-            "nul",
-            &unclosed,
-            "{\"secret\":\"\\ud800\"}",
-        ] {
+        for json in ["", "{", "{\"secret\":5,}", "{} x", "nul", &unclosed, "{\"secret\":\"\\ud800\"}"] {
             assert_eq!(error(json).code, Code::MalformedJson, "{}", &json[..json.len().min(20)]);
         }
         assert_eq!(error(&deep).code, Code::ValidationFailed);

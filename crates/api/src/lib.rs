@@ -50,10 +50,7 @@ fn described() -> OpenApiRouter<Api> {
 }
 
 async fn no_such_address(_: Uri) -> ApiError {
-    ApiError::new(
-        Code::NotFound,
-        "There is nothing at this address; /openapi.json lists what there is.",
-    )
+    ApiError::new(Code::NotFound, "There is nothing at this address; /openapi.json lists what there is.")
 }
 
 async fn no_such_method() -> ApiError {

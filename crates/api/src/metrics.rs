@@ -5,9 +5,8 @@ pub use metrics_exporter_prometheus::{BuildError as RecorderError, PrometheusHan
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 /// Upper bounds of the histograms, in seconds.
-const SECONDS: [f64; 16] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0,
-];
+const SECONDS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0];
 
 /// Installs the recorder for the whole process: for a program to call, once; no library does.
 ///

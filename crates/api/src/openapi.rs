@@ -45,10 +45,7 @@ pub fn frame() -> utoipa::openapi::OpenApi {
 /// What `POST /v1/events` takes as JSON.
 #[derive(ToSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "it describes the forms; the handler tells them apart without it"
-)]
+#[expect(dead_code, reason = "it describes the forms; the handler tells them apart without it")]
 pub enum EventForms<'a> {
     /// One event.
     One(EventIn<'a>),
@@ -59,10 +56,7 @@ pub enum EventForms<'a> {
 /// What `POST /v1/events` answers as `data`.
 #[derive(ToSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "it describes the forms; the handler tells them apart without it"
-)]
+#[expect(dead_code, reason = "it describes the forms; the handler tells them apart without it")]
 pub enum AcceptedForms {
     /// To one event.
     One(AcceptedView),
@@ -84,14 +78,8 @@ const COMMON: [(&str, &str); 6] = [
     ("403", "The key may not do this."),
     ("404", "There is no such thing, or it belongs to another workspace."),
     ("422", "errors names each field or parameter to mend."),
-    (
-        "429",
-        "The key has made its requests of this minute; Retry-After says when to go on.",
-    ),
-    (
-        "503",
-        "Overloaded, or the log cannot be written; Retry-After says when to try again.",
-    ),
+    ("429", "The key has made its requests of this minute; Retry-After says when to go on."),
+    ("503", "Overloaded, or the log cannot be written; Retry-After says when to try again."),
 ];
 const CONFLICT: (&str, &str) = ("409", "The state does not allow it.");
 const OF_BODIES: [(&str, &str); 4] = [
@@ -103,17 +91,9 @@ const OF_BODIES: [(&str, &str); 4] = [
 
 fn responses<'a>(errors: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> BTreeMap<String, RefOr<Response>> {
     let response = |(status, description): &(&str, &str)| {
-        let schema = if (*status, *description) == BATCH {
-            "BatchRefused"
-        } else {
-            "ErrorBody"
-        };
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name(schema)))
-            .build();
-        let mut response = ResponseBuilder::new()
-            .description(*description)
-            .content("application/json", content);
+        let schema = if (*status, *description) == BATCH { "BatchRefused" } else { "ErrorBody" };
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+        let mut response = ResponseBuilder::new().description(*description).content("application/json", content);
         if matches!(*status, "429" | "503") {
             let seconds = ObjectBuilder::new().schema_type(Type::Integer).build();
             response = response.header("Retry-After", Header::new(seconds));

@@ -151,30 +151,23 @@ impl Reader {
     ) -> Option<T> {
         let words: Vec<_> = all.iter().map(|one| as_str(*one)).collect();
         let must = format!("must be one of {}", words.join(", "));
-        self.value(name, text, must, |text| {
-            all.iter().copied().find(|one| as_str(*one) == text)
-        })
+        self.value(name, text, must, |text| all.iter().copied().find(|one| as_str(*one) == text))
     }
 
     /// A time.
     pub fn time(&mut self, name: &str, text: &Option<String>) -> Option<Time> {
         let must = "must be an RFC 3339 time with an offset, such as 2026-02-19T10:30:00Z (write + as %2B)";
-        self.value(name, text, must, |text| {
-            text.parse().ok().filter(|_| is_date_time(text))
-        })
+        self.value(name, text, must, |text| text.parse().ok().filter(|_| is_date_time(text)))
     }
 
     /// Which page.
     pub fn page(&mut self, text: PageText<'_>) -> PageQuery {
         let number = |text: &str| text.parse::<usize>().ok().filter(|n| *n >= 1 && !text.starts_with('+'));
         let size_must = format!("must be a whole number from 1 to {PAGE_SIZE_MAX}");
-        let size = self.value("pageSize", text.page_size, size_must, |text| {
-            number(text).filter(|n| *n <= PAGE_SIZE_MAX)
-        });
+        let size =
+            self.value("pageSize", text.page_size, size_must, |text| number(text).filter(|n| *n <= PAGE_SIZE_MAX));
         let page_size = size.unwrap_or(PAGE_SIZE_DEFAULT);
-        let page = self
-            .value("page", text.page, "must be a whole number, 1 or more", number)
-            .unwrap_or(1);
+        let page = self.value("page", text.page, "must be a whole number, 1 or more", number).unwrap_or(1);
         if page.saturating_mul(page_size) > PAGED_MAX {
             let message = format!(
                 "reaches past {PAGED_MAX} entries with this pageSize; go on by cursor = nextCursor of the page before"
@@ -182,24 +175,15 @@ impl Reader {
             self.0.push(FieldError::new("page", message));
         }
         if text.page.is_some() && text.cursor.is_some() {
-            self.0
-                .push(FieldError::new("page", "cannot be given together with cursor"));
+            self.0.push(FieldError::new("page", "cannot be given together with cursor"));
         }
         let must = "is not a cursor of this list; take nextCursor from the page before";
         let cursor = self.value("cursor", text.cursor, must, |text| read_cursor(text).ok());
-        PageQuery {
-            page,
-            page_size,
-            cursor,
-        }
+        PageQuery { page, page_size, cursor }
     }
 
     /// `value`, unless something was wrong.
     pub fn finish<T>(self, value: T) -> Result<T, ApiError> {
-        if self.0.is_empty() {
-            Ok(value)
-        } else {
-            Err(ApiError::invalid(self.0))
-        }
+        if self.0.is_empty() { Ok(value) } else { Err(ApiError::invalid(self.0)) }
     }
 }

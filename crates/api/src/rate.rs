@@ -35,10 +35,7 @@ pub struct RateLimit {
 impl RateLimit {
     /// At most `per_minute` requests a minute for each key; 0 for no limit.
     pub fn new(per_minute: u32) -> RateLimit {
-        RateLimit {
-            per_minute,
-            windows: Mutex::default(),
-        }
+        RateLimit { per_minute, windows: Mutex::default() }
     }
 
     /// Counts a request.
@@ -53,10 +50,7 @@ impl RateLimit {
         if windows.len() >= RATE_KEYS_MAX && !windows.contains_key(&who) {
             windows.retain(|_, window| now.duration_since(window.began) < MINUTE);
         }
-        let fresh = Window {
-            began: now,
-            requests: 0,
-        };
+        let fresh = Window { began: now, requests: 0 };
         let window = windows.entry(who).or_insert(fresh);
         let elapsed = now.duration_since(window.began);
         if elapsed >= MINUTE {

@@ -51,10 +51,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, s
     drop(stop);
     let ended = async { while connections.join_next().await.is_some() {} };
     if timeout(SHUTDOWN_GRACE, ended).await.is_err() {
-        tracing::warn!(
-            left = connections.len(),
-            "connections are cut off at the end of the grace"
-        );
+        tracing::warn!(left = connections.len(), "connections are cut off at the end of the grace");
         connections.shutdown().await;
     }
 }

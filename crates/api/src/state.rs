@@ -41,12 +41,7 @@ impl Api {
     pub fn new(handle: Handle, options: ApiOptions) -> Api {
         let rate = RateLimit::new(options.rate_limit_per_minute);
         let bodies = Arc::new(Semaphore::new(BODIES_KIB_MAX));
-        Api(Arc::new(Inner {
-            handle,
-            options,
-            rate,
-            bodies,
-        }))
+        Api(Arc::new(Inner { handle, options, rate, bodies }))
     }
 
     pub(crate) fn handle(&self) -> &Handle {

@@ -38,10 +38,7 @@ impl Message {
                 })
                 .or_insert_with(|| value.clone());
         }
-        Message {
-            headers: joined,
-            body: body.map(|body| text(body).into_owned()),
-        }
+        Message { headers: joined, body: body.map(|body| text(body).into_owned()) }
     }
 }
 

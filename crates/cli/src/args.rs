@@ -5,13 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-const DURATION_UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const DURATION_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const DURATION_MAX_MS: u64 = 365 * 86_400_000;
 const SIZE_UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
@@ -47,9 +41,7 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix("localhost:").unwrap_or(text);
     match port.parse::<u16>() {
         Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        Err(_) => Err(format!(
-            "`{text}` is not an address to listen on, such as 127.0.0.1:8080"
-        )),
+        Err(_) => Err(format!("`{text}` is not an address to listen on, such as 127.0.0.1:8080")),
     }
 }
 
@@ -68,18 +60,8 @@ mod tests {
     fn durations_need_a_known_unit() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
-        for bad in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "1 s",
-            "1S",
-            "99999999999999999999s",
-            "18446744073709551615d",
-            "366d",
-        ] {
+        for bad in ["", "5", "s", "-1s", "1.5s", "1 s", "1S", "99999999999999999999s", "18446744073709551615d", "366d"]
+        {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

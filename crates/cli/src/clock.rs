@@ -6,14 +6,9 @@ use std::time::UNIX_EPOCH;
 use jiff::Timestamp;
 
 /// Milliseconds since 1970, UTC.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one reader of the wall clock in this crate; decides nothing"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock in this crate; decides nothing")]
 pub fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -78,9 +78,5 @@ fn usage_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let told = |paragraph: &&str| !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information");
-    text.split("\n\n")
-        .map(str::trim)
-        .filter(told)
-        .collect::<Vec<_>>()
-        .join("; ")
+    text.split("\n\n").map(str::trim).filter(told).collect::<Vec<_>>().join("; ")
 }

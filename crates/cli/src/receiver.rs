@@ -66,14 +66,7 @@ pub struct Config {
 impl Config {
     /// One thread that answers 200.
     pub fn new(listen: SocketAddr) -> Self {
-        Self {
-            listen,
-            threads: 1,
-            behaviour: Behaviour::Ok,
-            plan: Plan::default(),
-            responder: None,
-            observer: None,
-        }
+        Self { listen, threads: 1, behaviour: Behaviour::Ok, plan: Plan::default(), responder: None, observer: None }
     }
 }
 
@@ -122,19 +115,10 @@ impl Receiver {
         for index in 0..workers {
             let (inbox, accepted) = mpsc::channel(ACCEPTED_QUEUE_MAX);
             inboxes.push(inbox);
-            threads.push(thread(
-                "sink-worker",
-                &ready,
-                worker::run(shared.clone(), index, accepted),
-            )?);
+            threads.push(thread("sink-worker", &ready, worker::run(shared.clone(), index, accepted))?);
         }
         threads.push(thread("sink-accept", &ready, accept(listener, inboxes, stopped))?);
-        let receiver = Self {
-            addr,
-            shared,
-            stop: Some(stop),
-            threads,
-        };
+        let receiver = Self { addr, shared, stop: Some(stop), threads };
         drop(ready);
         started.iter().collect::<io::Result<()>>()?;
         Ok(receiver)
@@ -185,12 +169,7 @@ fn thread(
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         // The caller hears of it, or is gone.
-        let _ = ready.send(
-            runtime
-                .as_ref()
-                .map(|_| ())
-                .map_err(|error| io::Error::from(error.kind())),
-        );
+        let _ = ready.send(runtime.as_ref().map(|_| ()).map_err(|error| io::Error::from(error.kind())));
         drop(ready);
         if let Ok(runtime) = runtime {
             runtime.block_on(body);

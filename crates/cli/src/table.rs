@@ -43,13 +43,7 @@ pub struct LiveTable<W: Write> {
 impl<W: Write> LiveTable<W> {
     /// Draws in place within `size`; append-only without one.
     pub fn new(out: W, size: Option<Size>) -> Self {
-        Self {
-            out,
-            size,
-            drawn: Vec::new(),
-            waiting: None,
-            drawn_at: None,
-        }
+        Self { out, size, drawn: Vec::new(), waiting: None, drawn_at: None }
     }
 
     /// After the terminal was resized; no effect on what is append-only.
@@ -122,11 +116,7 @@ impl<W: Write> LiveTable<W> {
     fn show(&mut self, mut text: String, lines: &[String], size: Size) -> io::Result<()> {
         // A line of the terminal stays free for the cursor, or the top of the block would scroll out of reach.
         let rows = usize::from(size.rows.max(2)) - 1;
-        self.drawn = lines
-            .iter()
-            .take(rows)
-            .map(|line| cut(line, usize::from(size.columns)))
-            .collect();
+        self.drawn = lines.iter().take(rows).map(|line| cut(line, usize::from(size.columns))).collect();
         ansi(&mut text, Hide);
         for line in &self.drawn {
             put(&mut text, line);
@@ -183,11 +173,7 @@ fn width(line: &str) -> usize {
     let mut in_escape = false;
     let takes_room = |c: &char| {
         let shown = !in_escape && *c != ESCAPE;
-        in_escape = if in_escape {
-            !c.is_ascii_alphabetic()
-        } else {
-            *c == ESCAPE
-        };
+        in_escape = if in_escape { !c.is_ascii_alphabetic() } else { *c == ESCAPE };
         shown
     };
     line.chars().filter(takes_room).count()
@@ -279,9 +265,7 @@ mod tests {
         let (mut out, start) = (Vec::new(), Instant::now());
         let mut table = LiveTable::new(&mut out, None);
         for ms in 0..99 {
-            table
-                .draw(start + Duration::from_millis(ms), vec![format!("row {ms}")])
-                .unwrap();
+            table.draw(start + Duration::from_millis(ms), vec![format!("row {ms}")]).unwrap();
         }
         drop(table);
         assert_eq!(String::from_utf8(out).unwrap(), "row 0\nrow 98\n");
@@ -303,9 +287,7 @@ mod tests {
     fn a_block_never_outgrows_the_terminal() {
         let (mut out, start) = (Vec::new(), Instant::now());
         let mut table = LiveTable::new(&mut out, Some(SIZE));
-        table
-            .draw(start, lines(&["0123456789abc", "2", "3", "4", "5"]))
-            .unwrap();
+        table.draw(start, lines(&["0123456789abc", "2", "3", "4", "5"])).unwrap();
         drop(table);
         assert_eq!(screen(&out), ["0123456789", "2", "3"]);
     }
@@ -314,17 +296,12 @@ mod tests {
     fn what_a_narrower_terminal_has_wrapped_is_written_over_whole() {
         let (mut out, start) = (Vec::new(), Instant::now());
         let mut table = LiveTable::new(&mut out, Some(SIZE));
-        table
-            .draw(start, lines(&["12345678", "\u{1b}[31m12345\u{1b}[0m"]))
-            .unwrap();
+        table.draw(start, lines(&["12345678", "\u{1b}[31m12345\u{1b}[0m"])).unwrap();
         table.resize(Size { columns: 5, rows: 4 });
         table.draw(start + REDRAW, lines(&["a"])).unwrap();
         drop(table);
         let text = String::from_utf8(out).unwrap();
-        assert!(
-            text.contains("\u{1b}[3A"),
-            "two rows of the first line, one of the second: {text:?}"
-        );
+        assert!(text.contains("\u{1b}[3A"), "two rows of the first line, one of the second: {text:?}");
     }
 
     #[test]

@@ -55,16 +55,7 @@ pub struct Cell {
 impl Cell {
     /// The cell of a delivery that was just chosen.
     pub fn fresh(key: DeliveryKey, workspace: WorkspaceId, webhook: WebhookId, revision: Position, due: Time) -> Cell {
-        Cell {
-            key,
-            workspace,
-            webhook,
-            status: Status::Pending,
-            attempts: 0,
-            attempts_before: 0,
-            due,
-            revision,
-        }
+        Cell { key, workspace, webhook, status: Status::Pending, attempts: 0, attempts_before: 0, due, revision }
     }
 
     /// Its next attempt is the first one.
@@ -84,9 +75,6 @@ pub struct Was {
 
 impl From<&Cell> for Was {
     fn from(cell: &Cell) -> Was {
-        Was {
-            status: cell.status,
-            due: cell.due,
-        }
+        Was { status: cell.status, due: cell.due }
     }
 }

@@ -114,13 +114,8 @@ impl Directory {
         event_type: &str,
         campaign: Option<&str>,
     ) -> impl Iterator<Item = &'a Arc<Webhook>> {
-        let subscribers = self
-            .subscriptions
-            .get(&workspace)
-            .and_then(|s| s.by_type.get(event_type));
-        let listed = subscribers
-            .zip(campaign)
-            .and_then(|(s, campaign)| s.by_campaign.get(campaign));
+        let subscribers = self.subscriptions.get(&workspace).and_then(|s| s.by_type.get(event_type));
+        let listed = subscribers.zip(campaign).and_then(|(s, campaign)| s.by_campaign.get(campaign));
         let every = subscribers.map(|s| s.every_campaign.iter()).into_iter().flatten();
         merge(every, listed.map(BTreeSet::iter).into_iter().flatten()).filter_map(|id| self.webhooks.get(id))
     }
@@ -133,12 +128,7 @@ impl Directory {
                 self.newest_profiles.insert(profile.name.clone(), record.position);
                 self.profiles.insert(record.position, Arc::clone(profile));
             }
-            WorkspaceCreated {
-                id,
-                name,
-                profile,
-                sealing_key,
-            } => {
+            WorkspaceCreated { id, name, profile, sealing_key } => {
                 let workspace = Workspace {
                     id: *id,
                     name: name.clone(),
@@ -169,7 +159,11 @@ impl Directory {
             }
             WebhookCreated(webhook) | WebhookChanged(webhook) => self.put_webhook(webhook),
             WebhookDeleted { id, .. } => self.remove_webhook(*id),
-            EventAccepted(_) | AttemptFinished { .. } | RetryRequested { .. } | EventErased { .. } | TestFinished { .. } => {}
+            EventAccepted(_)
+            | AttemptFinished { .. }
+            | RetryRequested { .. }
+            | EventErased { .. }
+            | TestFinished { .. } => {}
         }
     }
 
@@ -179,11 +173,7 @@ impl Directory {
                 self.keys.remove(&key.hash);
             }
         }
-        let webhooks = self
-            .subscriptions
-            .get(&id)
-            .map(|s| s.webhooks.clone())
-            .unwrap_or_default();
+        let webhooks = self.subscriptions.get(&id).map(|s| s.webhooks.clone()).unwrap_or_default();
         for webhook in webhooks {
             self.remove_webhook(webhook);
         }
@@ -193,9 +183,7 @@ impl Directory {
     fn put_webhook(&mut self, webhook: &Arc<Webhook>) {
         let old = self.webhooks.insert(webhook.id, Arc::clone(webhook));
         let fields = || webhook.settings.custom_fields.clone().into();
-        self.projections
-            .entry((webhook.id, webhook.revision))
-            .or_insert_with(fields);
+        self.projections.entry((webhook.id, webhook.revision)).or_insert_with(fields);
         let Some(subscriptions) = self.subscriptions.get_mut(&webhook.workspace) else {
             return;
         };
@@ -228,11 +216,7 @@ impl Subscriptions {
                 subscribers.every_campaign.insert(webhook.id);
             }
             for campaign in &webhook.settings.campaign_ids {
-                subscribers
-                    .by_campaign
-                    .entry(campaign.text.clone())
-                    .or_default()
-                    .insert(webhook.id);
+                subscribers.by_campaign.entry(campaign.text.clone()).or_default().insert(webhook.id);
             }
         }
     }

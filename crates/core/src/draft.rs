@@ -98,12 +98,7 @@ impl WebhookDraft {
     pub fn faults(&self, profile: &Profile, is_new: bool) -> Vec<FieldError> {
         let mut faults = Faults::default();
         self.check_name(profile, is_new, &mut faults);
-        faults.text_within(
-            "description",
-            self.description.value(),
-            0,
-            limits::DESCRIPTION_CHARS_MAX,
-        );
+        faults.text_within("description", self.description.value(), 0, limits::DESCRIPTION_CHARS_MAX);
         faults.required("url", &self.url, is_new);
         self.check_events(profile, is_new, &mut faults);
         self.check_campaigns(profile, &mut faults);
@@ -116,11 +111,7 @@ impl WebhookDraft {
         if self.timeout_ms.value().is_some_and(|ms| !TIMEOUT_RANGE.contains(ms)) {
             faults.add(
                 "timeoutMs",
-                format!(
-                    "must be from {} to {} milliseconds",
-                    TIMEOUT_RANGE.start(),
-                    TIMEOUT_RANGE.end()
-                ),
+                format!("must be from {} to {} milliseconds", TIMEOUT_RANGE.start(), TIMEOUT_RANGE.end()),
             );
         }
         if self.rate_limit.value().is_some_and(|&n| n == 0 || n > RATE_MAX) {
@@ -145,10 +136,7 @@ impl WebhookDraft {
         faults.at_most("events", events.len(), limits::EVENT_TYPES_MAX);
         for (i, name) in events.iter().enumerate() {
             if !profile.knows_type(name) {
-                faults.add(
-                    format!("events[{i}]"),
-                    format!("is not an event type of the profile {}", profile.name),
-                );
+                faults.add(format!("events[{i}]"), format!("is not an event type of the profile {}", profile.name));
             }
         }
     }
@@ -169,10 +157,7 @@ impl WebhookDraft {
             return;
         };
         if !profile.has_custom_fields && !fields.is_empty() {
-            faults.add(
-                "customFields",
-                format!("the profile {} has no custom fields", profile.name),
-            );
+            faults.add("customFields", format!("the profile {} has no custom fields", profile.name));
         }
         faults.at_most("customFields", fields.len(), limits::CUSTOM_FIELDS_MAX);
         for (i, field) in fields.iter().enumerate() {
@@ -193,10 +178,7 @@ impl WebhookDraft {
             faults.add("secret", format!("must have {min} to {max} characters"));
         }
         if !is_header_text(secret) {
-            faults.add(
-                "secret",
-                "must be visible ASCII characters, with spaces only between them",
-            );
+            faults.add("secret", "must be visible ASCII characters, with spaces only between them");
         }
     }
 
@@ -207,10 +189,7 @@ impl WebhookDraft {
             let field = format!("headers.{name}");
             if !is_header_name(name) {
                 // The name itself may hold anything, so it is not repeated.
-                faults.add(
-                    "headers",
-                    "a header's name must be 1 to 128 letters, digits, or - _ . and the like",
-                );
+                faults.add("headers", "a header's name must be 1 to 128 letters, digits, or - _ . and the like");
                 continue;
             }
             let secret_header = profile.secret.as_ref().map(|rule| &*rule.header);
@@ -250,10 +229,7 @@ impl PolicyDraft {
     /// The policy, if [`WebhookDraft::faults`] found nothing wrong with it.
     pub fn policy(&self) -> Option<RetryPolicy> {
         let delays: Option<Box<[Millis]>> = self.delays.iter().map(|d| policy::parse_delay(d).ok()).collect();
-        Some(RetryPolicy {
-            delays: delays?,
-            jitter_permille: (self.jitter * 1000.0).round() as u16,
-        })
+        Some(RetryPolicy { delays: delays?, jitter_permille: (self.jitter * 1000.0).round() as u16 })
     }
 }
 

@@ -18,10 +18,7 @@ impl Position {
 
     /// The `index`-th fact of block `block`.
     pub fn new(block: u64, index: u32) -> Position {
-        assert!(
-            block <= Self::BLOCK_MAX && index <= Self::INDEX_MAX,
-            "a position has 44 + 20 bits"
-        );
+        assert!(block <= Self::BLOCK_MAX && index <= Self::INDEX_MAX, "a position has 44 + 20 bits");
         Position(block << 20 | u64::from(index))
     }
 
@@ -133,14 +130,10 @@ impl fmt::Display for DeliveryKey {
 impl FromStr for DeliveryKey {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let digits = text
-            .strip_prefix("dlv_")
-            .filter(|d| d.len() == POSITION_DIGITS + ORDINAL_DIGITS && d.is_ascii());
+        let digits = text.strip_prefix("dlv_").filter(|d| d.len() == POSITION_DIGITS + ORDINAL_DIGITS && d.is_ascii());
         let (event, ordinal) = digits.ok_or(ParseIdError)?.split_at(POSITION_DIGITS);
         let event = Position::from_u64(read_base32(event).ok_or(ParseIdError)?);
-        let ordinal = read_base32(ordinal)
-            .and_then(|o| u32::try_from(o).ok())
-            .ok_or(ParseIdError)?;
+        let ordinal = read_base32(ordinal).and_then(|o| u32::try_from(o).ok()).ok_or(ParseIdError)?;
         Ok(DeliveryKey { event, ordinal })
     }
 }
@@ -203,10 +196,7 @@ impl EventId {
 
     /// Where the event lies if the id is one that we generated. The record there has the last word: a publisher may have made it up.
     pub fn position(&self) -> Option<Position> {
-        let digits = self
-            .0
-            .strip_prefix("evt_")
-            .filter(|d| d.len() == POSITION_DIGITS + SALT_DIGITS)?;
+        let digits = self.0.strip_prefix("evt_").filter(|d| d.len() == POSITION_DIGITS + SALT_DIGITS)?;
         read_base32(digits.get(..POSITION_DIGITS)?).map(Position::from_u64)
     }
 
@@ -230,11 +220,7 @@ impl FromStr for EventId {
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'-');
         let fits = !text.is_empty() && text.len() <= EVENT_ID_CHARS_MAX && text.bytes().all(allowed);
-        if fits {
-            Ok(EventId(text.into()))
-        } else {
-            Err(ParseIdError)
-        }
+        if fits { Ok(EventId(text.into())) } else { Err(ParseIdError) }
     }
 }
 

@@ -75,17 +75,11 @@ pub struct Decision {
 
 impl Decision {
     fn one(fact: Fact, reply: Reply) -> Decision {
-        Decision {
-            facts: vec![fact],
-            reply,
-        }
+        Decision { facts: vec![fact], reply }
     }
 
     fn nothing(reply: Reply) -> Decision {
-        Decision {
-            facts: Vec::new(),
-            reply,
-        }
+        Decision { facts: Vec::new(), reply }
     }
 }
 
@@ -101,20 +95,14 @@ pub fn decide(
 ) -> Result<Decision, Rejection> {
     match command {
         Command::RegisterProfile(profile) => Ok(decide_workspace::register_profile(kernel, profile)),
-        Command::CreateWorkspace {
-            name,
-            profile,
-            sealing_key,
-            key_hash,
-        } => decide_workspace::create(kernel, name, profile, *sealing_key, *key_hash, moment),
+        Command::CreateWorkspace { name, profile, sealing_key, key_hash } => {
+            decide_workspace::create(kernel, name, profile, *sealing_key, *key_hash, moment)
+        }
         Command::RenameWorkspace { id, name } => decide_workspace::rename(kernel, *id, name),
         Command::DeleteWorkspace { id } => decide_workspace::delete(kernel, *id),
-        Command::CreateKey {
-            workspace,
-            name,
-            scopes,
-            hash,
-        } => decide_workspace::create_key(kernel, *workspace, name, *scopes, *hash, moment),
+        Command::CreateKey { workspace, name, scopes, hash } => {
+            decide_workspace::create_key(kernel, *workspace, name, *scopes, *hash, moment)
+        }
         Command::RevokeKey { workspace, id } => decide_workspace::revoke_key(kernel, *workspace, *id),
         Command::CreateWebhook { workspace, settings } => decide_webhook::create(kernel, *workspace, settings, moment),
         Command::ChangeWebhook { workspace, id, change } => {
@@ -126,13 +114,9 @@ pub fn decide(
         Command::Retry { workspace, .. } => decide_delivery::retry(kernel, prior, *workspace, moment),
         Command::EraseEvent { .. } => decide_erasure::erase(prior),
         Command::EraseRemoved { .. } => Ok(decide_erasure::erase_removed(kernel, prior)),
-        Command::RecordTest {
-            workspace,
-            webhook,
-            event_id,
-            event_type,
-            measured,
-        } => decide_delivery::record_test(kernel, *workspace, *webhook, event_id, event_type, measured),
+        Command::RecordTest { workspace, webhook, event_id, event_type, measured } => {
+            decide_delivery::record_test(kernel, *workspace, *webhook, event_id, event_type, measured)
+        }
     }
 }
 
@@ -200,10 +184,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record, mut effect: impl FnMut(Effect
 /// The cells that an accepted event's deliveries begin with.
 pub fn event_cells(event: &Event) -> impl Iterator<Item = Cell> {
     event.chosen.iter().enumerate().map(|(ordinal, chosen)| {
-        let key = DeliveryKey {
-            event: event.at,
-            ordinal: ordinal as u32,
-        };
+        let key = DeliveryKey { event: event.at, ordinal: ordinal as u32 };
         Cell::fresh(key, event.workspace, chosen.webhook, chosen.revision, event.accepted)
     })
 }
@@ -241,11 +222,7 @@ impl Kernel {
     }
 
     fn orphans(&self) -> Vec<WebhookId> {
-        self.pending
-            .keys()
-            .copied()
-            .filter(|id| self.directory.webhook(*id).is_none())
-            .collect()
+        self.pending.keys().copied().filter(|id| self.directory.webhook(*id).is_none()).collect()
     }
 
     fn take_timestamp(&mut self, event: &Event) {

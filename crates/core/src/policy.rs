@@ -48,9 +48,7 @@ pub enum ParseDelayError {
 /// # Errors
 /// When the text has another form, or the delay is not within 1 ms to 30 d.
 pub fn parse_delay(text: &str) -> Result<Millis, ParseDelayError> {
-    let unit_at = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .ok_or(ParseDelayError::Form)?;
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or(ParseDelayError::Form)?;
     let (number, unit) = text.split_at(unit_at);
     let unit_ms: u64 = match unit {
         "ms" => 1,
@@ -76,17 +74,8 @@ pub fn parse_delay(text: &str) -> Result<Millis, ParseDelayError> {
 
 /// Writes a delay in the largest unit that holds it whole: `90s` stays `90s`, `300s` becomes `5m`.
 pub fn format_delay(delay: Millis) -> String {
-    let units = [
-        (86_400_000, "d"),
-        (3_600_000, "h"),
-        (60_000, "m"),
-        (1000, "s"),
-        (1, "ms"),
-    ];
-    let (size, unit) = units
-        .into_iter()
-        .find(|(size, _)| delay.0.is_multiple_of(*size))
-        .unwrap_or((1, "ms"));
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+    let (size, unit) = units.into_iter().find(|(size, _)| delay.0.is_multiple_of(*size)).unwrap_or((1, "ms"));
     format!("{}{unit}", delay.0 / size)
 }
 
@@ -96,10 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn policy(delays: &[u64], jitter_permille: u16) -> RetryPolicy {
-        RetryPolicy {
-            delays: delays.iter().map(|&d| Millis(d)).collect(),
-            jitter_permille,
-        }
+        RetryPolicy { delays: delays.iter().map(|&d| Millis(d)).collect(), jitter_permille }
     }
 
     #[test]

@@ -146,16 +146,9 @@ impl Profile {
     /// When anything in it is unknown, missing or contradictory: also when a sample does not pass its own schema.
     pub fn parse(toml: &str) -> Result<Profile, ProfileError> {
         let text: wire::ProfileToml = ::toml::from_str(toml).map_err(|e| ProfileError::Form(e.to_string()))?;
-        let campaign = text
-            .campaign
-            .as_ref()
-            .map(|c| rules::path("campaign.id", &c.id))
-            .transpose()?;
-        let look_in = text
-            .custom_fields
-            .as_ref()
-            .map(|c| rules::paths("custom_fields.look_in", &c.look_in))
-            .transpose()?;
+        let campaign = text.campaign.as_ref().map(|c| rules::path("campaign.id", &c.id)).transpose()?;
+        let look_in =
+            text.custom_fields.as_ref().map(|c| rules::paths("custom_fields.look_in", &c.look_in)).transpose()?;
         Ok(Profile {
             name: rules::name(&text.name)?,
             title: rules::label("title", &text.title)?,
@@ -167,10 +160,7 @@ impl Profile {
             has_campaigns: campaign.is_some(),
             has_custom_fields: look_in.is_some(),
             name_required: text.name_required,
-            created: CreatedRule {
-                form: text.created.form,
-                unique: text.created.unique,
-            },
+            created: CreatedRule { form: text.created.form, unique: text.created.unique },
             gone_disables: text.gone_disables,
             envelope: Envelope::compile(&text.envelope, look_in.as_deref())?,
             event_types: catalogue::compile(&text, campaign.as_deref())?,

@@ -57,11 +57,8 @@ pub enum Scope {
 
 impl Scope {
     /// Each with its name in the API.
-    pub const NAMES: [(Scope, &'static str); 3] = [
-        (Scope::Read, "READ"),
-        (Scope::EventsWrite, "EVENTS_WRITE"),
-        (Scope::All, "ALL"),
-    ];
+    pub const NAMES: [(Scope, &'static str); 3] =
+        [(Scope::Read, "READ"), (Scope::EventsWrite, "EVENTS_WRITE"), (Scope::All, "ALL")];
 }
 
 /// The permissions of one key.

@@ -16,32 +16,21 @@ fn is_valid(schema: &Value, value: &Value) -> bool {
         Some("integer") => value.as_f64().is_some_and(|n| n.fract() == 0.0),
         other => panic!("no type: {other:?}"),
     };
-    schema
-        .as_object()
-        .expect("a schema")
-        .iter()
-        .all(|(keyword, says)| match keyword.as_str() {
-            "$schema" | "description" => true,
-            "type" => says
-                .as_array()
-                .map_or_else(|| has_type(says), |names| names.iter().any(has_type)),
-            "enum" => says.as_array().expect("values").contains(value),
-            "format" => value.as_str().is_none_or(is_date_time),
-            "required" => {
-                let mut names = says.as_array().expect("names").iter().filter_map(Value::as_str);
-                value
-                    .as_object()
-                    .is_none_or(|map| names.all(|name| map.contains_key(name)))
-            }
-            "properties" => value.as_object().is_none_or(|map| {
-                map.iter()
-                    .all(|(name, value)| says.get(name).is_none_or(|schema| is_valid(schema, value)))
-            }),
-            "items" => value
-                .as_array()
-                .is_none_or(|items| items.iter().all(|item| is_valid(says, item))),
-            other => panic!("the model does not know {other}"),
-        })
+    schema.as_object().expect("a schema").iter().all(|(keyword, says)| match keyword.as_str() {
+        "$schema" | "description" => true,
+        "type" => says.as_array().map_or_else(|| has_type(says), |names| names.iter().any(has_type)),
+        "enum" => says.as_array().expect("values").contains(value),
+        "format" => value.as_str().is_none_or(is_date_time),
+        "required" => {
+            let mut names = says.as_array().expect("names").iter().filter_map(Value::as_str);
+            value.as_object().is_none_or(|map| names.all(|name| map.contains_key(name)))
+        }
+        "properties" => value.as_object().is_none_or(|map| {
+            map.iter().all(|(name, value)| says.get(name).is_none_or(|schema| is_valid(schema, value)))
+        }),
+        "items" => value.as_array().is_none_or(|items| items.iter().all(|item| is_valid(says, item))),
+        other => panic!("the model does not know {other}"),
+    })
 }
 
 /// What a place is replaced by.
@@ -71,13 +60,8 @@ fn strangers() -> [Value; 18] {
 /// The pointers to every place in a document.
 fn places(value: &Value, at: String, into: &mut Vec<String>) {
     match value {
-        Value::Object(map) => map
-            .iter()
-            .for_each(|(name, inner)| places(inner, format!("{at}/{name}"), into)),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(n, inner)| places(inner, format!("{at}/{n}"), into)),
+        Value::Object(map) => map.iter().for_each(|(name, inner)| places(inner, format!("{at}/{name}"), into)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(n, inner)| places(inner, format!("{at}/{n}"), into)),
         _ => {}
     }
     into.push(at);
@@ -94,15 +78,12 @@ fn variants(sample: &Value) -> Vec<Value> {
             change(variant.pointer_mut(at).expect("a place of the sample"));
             variants.push(variant);
         };
-        strangers()
-            .iter()
-            .for_each(|stranger| put(&|place| *place = stranger.clone()));
+        strangers().iter().for_each(|stranger| put(&|place| *place = stranger.clone()));
         let Some(map) = sample.pointer(at).and_then(Value::as_object) else {
             continue;
         };
         put(&|place| place["stranger"] = json!({"any": ["thing"]}));
-        map.keys()
-            .for_each(|name| put(&|place| drop(place.as_object_mut().and_then(|map| map.remove(name)))));
+        map.keys().for_each(|name| put(&|place| drop(place.as_object_mut().and_then(|map| map.remove(name)))));
     }
     variants
 }
@@ -120,18 +101,10 @@ fn the_pass_and_the_schema_that_clients_see_agree_on_every_variant_of_every_samp
             for variant in variants(&sample) {
                 let text = variant.to_string();
                 let checked = profile.check(&event_type.name, text.as_bytes());
-                assert_eq!(
-                    checked.is_ok(),
-                    is_valid(&schema, &variant),
-                    "{}: {text}: {checked:?}",
-                    event_type.name
-                );
+                assert_eq!(checked.is_ok(), is_valid(&schema, &variant), "{}: {text}: {checked:?}", event_type.name);
                 *(if checked.is_ok() { &mut valid } else { &mut invalid }) += 1;
             }
         }
     }
-    assert!(
-        valid > 1000 && invalid > 1000,
-        "{valid} valid and {invalid} invalid variants compare too little"
-    );
+    assert!(valid > 1000 && invalid > 1000, "{valid} valid and {invalid} invalid variants compare too little");
 }

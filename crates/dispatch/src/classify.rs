@@ -13,10 +13,7 @@ use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 
 /// A failure of `kind`; `words` follow its name.
 pub(crate) fn failure(kind: ErrorKind, words: impl Display) -> Failure {
-    Failure {
-        kind,
-        message: format!("{}: {words}", kind.as_str()).into(),
-    }
+    Failure { kind, message: format!("{}: {words}", kind.as_str()).into() }
 }
 
 /// The deadline of the whole attempt passed.
@@ -41,10 +38,7 @@ pub(crate) fn broken_exchange(error: &hyper::Error) -> Failure {
         );
     }
     if error.is_parse_version_h2() {
-        return failure(
-            ErrorKind::ResponseInvalid,
-            "the receiver spoke HTTP/2 unasked; serve HTTP/1.1 at this URL",
-        );
+        return failure(ErrorKind::ResponseInvalid, "the receiver spoke HTTP/2 unasked; serve HTTP/1.1 at this URL");
     }
     if error.is_parse_status() {
         return invalid_status("no valid status");
@@ -91,10 +85,7 @@ pub(crate) fn http_status(status: StatusCode) -> Failure {
         _ => "answer 2xx once the event is taken",
     };
     match status.canonical_reason() {
-        Some(reason) => failure(
-            ErrorKind::HttpStatus,
-            format_args!("{} {reason}; {advice}", status.as_u16()),
-        ),
+        Some(reason) => failure(ErrorKind::HttpStatus, format_args!("{} {reason}; {advice}", status.as_u16())),
         None => failure(ErrorKind::HttpStatus, format_args!("{}; {advice}", status.as_u16())),
     }
 }

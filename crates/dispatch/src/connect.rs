@@ -64,10 +64,7 @@ fn not_connected(target: &Target, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::TimedOut {
         let limit = seconds(CONNECT_MAX);
         let advice = "check that the receiver is up and its firewall lets this in";
-        return failure(
-            ErrorKind::Timeout,
-            format_args!("no connection to {origin} within {limit}; {advice}"),
-        );
+        return failure(ErrorKind::Timeout, format_args!("no connection to {origin} within {limit}; {advice}"));
     }
     failure(
         ErrorKind::Connect,
@@ -93,9 +90,7 @@ async fn secure(
     tls: &Arc<ClientConfig>,
 ) -> Result<Stream, Failure> {
     let peer = stream.peer_addr().map_err(|error| failure(ErrorKind::Connect, error))?;
-    policy
-        .check(peer.ip())
-        .map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
+    policy.check(peer.ip()).map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
     let Some(name) = &target.server_name else {
         return Ok(Stream::new(Socket::Plain(stream)));
     };
@@ -195,9 +190,7 @@ mod tests {
     }
 
     async fn listening() -> (TcpListener, SocketAddr) {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         (listener, address)
     }
@@ -205,17 +198,12 @@ mod tests {
     /// A listener whose queue is full drops what comes: a port that neither accepts nor refuses.
     async fn silent() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket
-            .bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .expect("loopback has a free port");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("loopback has a free port");
         let listener = socket.listen(1).expect("it is bound");
         let address = listener.local_addr().expect("it is bound");
         let mut queued = Vec::new();
-        while let Ok(Ok(stream)) = timeout_at(
-            Instant::now() + std::time::Duration::from_millis(100),
-            TcpStream::connect(address),
-        )
-        .await
+        while let Ok(Ok(stream)) =
+            timeout_at(Instant::now() + std::time::Duration::from_millis(100), TcpStream::connect(address)).await
         {
             queued.push(stream);
         }
@@ -228,13 +216,7 @@ mod tests {
         drop(closed);
         let (_listener, open) = listening().await;
         assert!(connect_to(&[refusing, open]).await.is_ok());
-        assert_eq!(
-            connect_to(&[refusing, refusing])
-                .await
-                .err()
-                .map(|failure| failure.kind),
-            Some(ErrorKind::Connect)
-        );
+        assert_eq!(connect_to(&[refusing, refusing]).await.err().map(|failure| failure.kind), Some(ErrorKind::Connect));
     }
 
     #[tokio::test]
@@ -246,13 +228,7 @@ mod tests {
         assert!(connect_to(&[silent, open]).await.is_ok());
         let failure = connect_to(&[silent]).await.err().expect("nobody accepts");
         assert_eq!(failure.kind, ErrorKind::Timeout);
-        assert!(
-            failure
-                .message
-                .contains("no connection to http://example.com within 5 s"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.contains("no connection to http://example.com within 5 s"), "{}", failure.message);
     }
 
     #[tokio::test]
@@ -262,9 +238,6 @@ mod tests {
         let tls = client_config::<&[u8]>(&[]).expect("no extra roots");
         let until = Instant::now() + CONNECT_MAX;
         let connected = connect_any(&target, &[open], &AddressPolicy::default(), &tls, until).await;
-        assert_eq!(
-            connected.err().map(|failure| failure.kind),
-            Some(ErrorKind::BlockedAddress)
-        );
+        assert_eq!(connected.err().map(|failure| failure.kind), Some(ErrorKind::BlockedAddress));
     }
 }

@@ -33,11 +33,7 @@ impl Config {
     /// # Errors
     /// An extra root that cannot be read.
     pub fn new<P: AsRef<[u8]>>(policy: AddressPolicy, https_only: bool, extra_roots: &[P]) -> Result<Config, TlsError> {
-        Ok(Config {
-            policy,
-            https_only,
-            tls: tls::client_config(extra_roots)?,
-        })
+        Ok(Config { policy, https_only, tls: tls::client_config(extra_roots)? })
     }
 
     /// The address policy.
@@ -80,10 +76,7 @@ impl Answer {
     /// The response's headers for people: names in lower case, bytes that are not UTF-8 replaced.
     pub fn headers_text(&self) -> Vec<(String, String)> {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        self.response_headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
-            .collect()
+        self.response_headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }
 }
 
@@ -108,10 +101,7 @@ impl Dispatcher {
     /// Names are looked up by the system on that runtime's blocking threads, and a lookup that was given up on stays there until the
     /// system gives up too: end the runtime with `shutdown_timeout`, or it waits for that.
     pub fn new(config: Arc<Config>) -> Dispatcher {
-        Dispatcher {
-            config,
-            pool: Pool::new(),
-        }
+        Dispatcher { config, pool: Pool::new() }
     }
 
     /// Sends `request` once. `still_wanted` is asked when a connection stands, just before the request is written to it.
@@ -119,9 +109,7 @@ impl Dispatcher {
     /// Dropping the future closes its connection; whether the request was sent is then unknown.
     pub async fn attempt(&self, request: Request<'_>, still_wanted: impl Fn() -> bool) -> Dispatched {
         let started = Instant::now();
-        let Request {
-            target, timeout, now, ..
-        } = request;
+        let Request { target, timeout, now, .. } = request;
         let deadline = started + timeout;
         let head = timeout_at(deadline, self.head(request, still_wanted, started)).await;
         let (link, response) = match head {
@@ -161,10 +149,7 @@ impl Dispatcher {
     ) -> Result<Option<(Link, Response<Incoming>)>, Failure> {
         let target = request.target;
         if self.config.https_only && !target.is_https() {
-            return Err(failure(
-                ErrorKind::BlockedAddress,
-                "plain http is refused by egress.https_only; use https",
-            ));
+            return Err(failure(ErrorKind::BlockedAddress, "plain http is refused by egress.https_only; use https"));
         }
         self.pool.sweep(started);
         let mut message = message(request);
@@ -172,10 +157,7 @@ impl Dispatcher {
         loop {
             let (mut link, pooled) = match self.pool.take(&target.origin, started) {
                 Some(link) => (link, true),
-                None => (
-                    Link::new(connect(target, &self.config.policy, &self.config.tls).await?).await?,
-                    false,
-                ),
+                None => (Link::new(connect(target, &self.config.policy, &self.config.tls).await?).await?, false),
             };
             if !still_wanted() {
                 // A new connection is not kept: before its first write it is not read, so its close would go unseen.
@@ -206,16 +188,11 @@ impl Dispatcher {
         let (head, body) = response.into_parts();
         let status = head.status;
         if status == StatusCode::SWITCHING_PROTOCOLS || status.as_u16() > 599 {
-            return unanswered(
-                started,
-                classify::invalid_status(format_args!("the status {}", status.as_u16())),
-            );
+            return unanswered(started, classify::invalid_status(format_args!("the status {}", status.as_u16())));
         }
         let mut kept = BytesMut::new();
-        let whole = body.is_end_stream()
-            || timeout_at(deadline, link.read_body(body, &mut kept))
-                .await
-                .unwrap_or(false);
+        let whole =
+            body.is_end_stream() || timeout_at(deadline, link.read_body(body, &mut kept)).await.unwrap_or(false);
         let ended = Instant::now();
         if whole {
             self.pool.put(&target.origin, link, ended);
@@ -227,11 +204,7 @@ impl Dispatcher {
             failure: (!status.is_success()).then(|| classify::http_status(status)),
             retry_after: retry_after(status, &head.headers, Time(now.0.saturating_add(duration.0))),
         };
-        Answer {
-            exchange,
-            response_headers: head.headers,
-            body: kept.freeze(),
-        }
+        Answer { exchange, response_headers: head.headers, body: kept.freeze() }
     }
 }
 
@@ -253,17 +226,9 @@ fn message(request: Request<'_>) -> Message {
 
 /// No complete, valid head came.
 fn unanswered(started: Instant, failure: Failure) -> Answer {
-    let exchange = Exchange {
-        duration: millis(started.elapsed()),
-        status_code: None,
-        failure: Some(failure),
-        retry_after: None,
-    };
-    Answer {
-        exchange,
-        response_headers: HeaderMap::new(),
-        body: Bytes::new(),
-    }
+    let exchange =
+        Exchange { duration: millis(started.elapsed()), status_code: None, failure: Some(failure), retry_after: None };
+    Answer { exchange, response_headers: HeaderMap::new(), body: Bytes::new() }
 }
 
 fn millis(span: Duration) -> Millis {

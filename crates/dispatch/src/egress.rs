@@ -75,20 +75,9 @@ impl AddressPolicy {
     pub fn check(&self, address: IpAddr) -> Result<(), Refused> {
         let bits = bits_of(address);
         if METADATA.contains(&bits) {
-            let exact = Cidr {
-                network: bits,
-                prefix: 128,
-            };
+            let exact = Cidr { network: bits, prefix: 128 };
             let named = self.allow.contains(&exact);
-            return if named {
-                Ok(())
-            } else {
-                Err(Refused {
-                    address,
-                    range: "cloud metadata",
-                    allow: exact,
-                })
-            };
+            return if named { Ok(()) } else { Err(Refused { address, range: "cloud metadata", allow: exact }) };
         }
         if NAT64.contains(bits) {
             // Also when the prefix is allowed, the far end is an IPv4 address, and that one is judged.
@@ -130,20 +119,13 @@ impl AddressPolicy {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Refused { address, range, allow } = self;
-        write!(
-            f,
-            "{address} ({range}) is refused by the address policy; allow it with egress.allow or --allow {allow}"
-        )
+        write!(f, "{address} ({range}) is refused by the address policy; allow it with egress.allow or --allow {allow}")
     }
 }
 
 const LOOPBACK: [Cidr; 2] = [v4([127, 0, 0, 0], 8), v6([0, 0, 0, 0, 0, 0, 0, 1], 128)];
-const PRIVATE: [Cidr; 4] = [
-    v4([10, 0, 0, 0], 8),
-    v4([172, 16, 0, 0], 12),
-    v4([192, 168, 0, 0], 16),
-    v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
-];
+const PRIVATE: [Cidr; 4] =
+    [v4([10, 0, 0, 0], 8), v4([172, 16, 0, 0], 12), v4([192, 168, 0, 0], 16), v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7)];
 const NAT64: Cidr = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 const PUBLIC_V6: Cidr = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
@@ -196,32 +178,18 @@ const METADATA: [u128; 9] = [
 fn refused_range(bits: u128) -> Option<(Cidr, &'static str)> {
     let listed = REFUSED.iter().find(|(range, _)| range.contains(bits)).copied();
     let public = is_v4(bits) || PUBLIC_V6.contains(bits);
-    listed.or_else(|| {
-        (!public).then_some((
-            Cidr {
-                network: bits,
-                prefix: 128,
-            },
-            "not public",
-        ))
-    })
+    listed.or_else(|| (!public).then_some((Cidr { network: bits, prefix: 128 }, "not public")))
 }
 
 const MAPPED: u128 = 0xffff << 32;
 
 const fn v4(octets: [u8; 4], prefix: u8) -> Cidr {
-    Cidr {
-        network: MAPPED | u32::from_be_bytes(octets) as u128,
-        prefix: 96 + prefix,
-    }
+    Cidr { network: MAPPED | u32::from_be_bytes(octets) as u128, prefix: 96 + prefix }
 }
 
 const fn v6(segments: [u16; 8], prefix: u8) -> Cidr {
     let [a, b, c, d, e, f, g, h] = segments;
-    Cidr {
-        network: Ipv6Addr::new(a, b, c, d, e, f, g, h).to_bits(),
-        prefix,
-    }
+    Cidr { network: Ipv6Addr::new(a, b, c, d, e, f, g, h).to_bits(), prefix }
 }
 
 fn bits_of(address: IpAddr) -> u128 {
@@ -271,15 +239,8 @@ impl FromStr for Cidr {
             return Err(form());
         }
         let bits = bits_of(address);
-        let range = Cidr {
-            network: bits & mask(prefix + offset),
-            prefix: prefix + offset,
-        };
-        if range.network != bits {
-            Err(CidrError::HostBits(text.to_owned(), range))
-        } else {
-            Ok(range)
-        }
+        let range = Cidr { network: bits & mask(prefix + offset), prefix: prefix + offset };
+        if range.network != bits { Err(CidrError::HostBits(text.to_owned(), range)) } else { Ok(range) }
     }
 }
 

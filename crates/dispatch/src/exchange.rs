@@ -53,12 +53,7 @@ impl Link {
             .max_buf_size(2 * HEAD_BYTES_MAX)
             .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|error| classify::broken_exchange(&error))?;
-        Ok(Link {
-            sender,
-            connection: Box::pin(connection),
-            ended: false,
-            opened: Instant::now(),
-        })
+        Ok(Link { sender, connection: Box::pin(connection), ended: false, opened: Instant::now() })
     }
 
     /// Whether a request can be sent: open, nothing unread, the last exchange over. Moves the connection, so a close or a stray byte
@@ -78,12 +73,7 @@ impl Link {
     /// connection's close and its next use: closed before it was taken is `Unsent`, and any later failure is `Broken`, even if in
     /// truth nothing left this machine.
     pub(crate) async fn send(&mut self, message: Message) -> Result<Response<Incoming>, Unanswered> {
-        let Link {
-            sender,
-            connection,
-            ended,
-            ..
-        } = self;
+        let Link { sender, connection, ended, .. } = self;
         // Only `connection` moves this future, in the same poll, so it needs no waker of its own and must not be held back.
         let mut answer = pin!(unconstrained(sender.try_send_request(message)));
         let answered = poll_fn(|cx| {
@@ -92,12 +82,10 @@ impl Link {
             }
             answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         });
-        answered
-            .await
-            .map_err(|mut error: TrySendError<Message>| match error.take_message() {
-                Some(message) => Unanswered::Unsent(Box::new(message)),
-                None => Unanswered::Broken(classify::broken_exchange(error.error())),
-            })
+        answered.await.map_err(|mut error: TrySendError<Message>| match error.take_message() {
+            Some(message) => Unanswered::Unsent(Box::new(message)),
+            None => Unanswered::Broken(classify::broken_exchange(error.error())),
+        })
     }
 
     /// Reads the body into `kept`, whose first bytes stay there also when this future is dropped. True if it came to its proper end

@@ -37,12 +37,7 @@ struct Resting {
 
 impl Pool {
     pub(crate) fn new() -> Pool {
-        let idle = Idle {
-            links: HashMap::new(),
-            order: BTreeMap::new(),
-            next: 0,
-            swept: Instant::now(),
-        };
+        let idle = Idle { links: HashMap::new(), order: BTreeMap::new(), next: 0, swept: Instant::now() };
         Pool { idle: Mutex::new(idle) }
     }
 
@@ -92,11 +87,7 @@ impl Idle {
     }
 
     fn put(&mut self, origin: &Arc<Origin>, link: Link, now: Instant) {
-        if self
-            .links
-            .get(origin)
-            .is_some_and(|queue| queue.len() >= IDLE_PER_ORIGIN_MAX)
-        {
+        if self.links.get(origin).is_some_and(|queue| queue.len() >= IDLE_PER_ORIGIN_MAX) {
             self.drop_oldest(&Arc::clone(origin));
         }
         if self.order.len() >= IDLE_MAX
@@ -107,11 +98,7 @@ impl Idle {
         let number = self.next;
         self.next += 1;
         self.order.insert(number, Arc::clone(origin));
-        let resting = Resting {
-            number,
-            since: now,
-            link,
-        };
+        let resting = Resting { number, since: now, link };
         match self.links.get_mut(origin) {
             Some(queue) => queue.push_back(resting),
             None => drop(self.links.insert(Arc::clone(origin), VecDeque::from([resting]))),

@@ -20,9 +20,7 @@ use crate::{AddressPolicy, Target};
 /// `dns` or `blocked_address`.
 pub(crate) async fn resolve(target: &Target, policy: &AddressPolicy) -> Result<Vec<SocketAddr>, Failure> {
     if let Some(address) = target.address() {
-        policy
-            .check(address)
-            .map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
+        policy.check(address).map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
         return Ok(vec![SocketAddr::new(address, target.port())]);
     }
     let addresses = lookup(target).await?;
@@ -39,10 +37,7 @@ async fn lookup(target: &Target) -> Result<Vec<SocketAddr>, Failure> {
         )),
         Err(_) => Err(failure(
             ErrorKind::Dns,
-            format_args!(
-                "{host} was not resolved within {}; check its name servers",
-                seconds(LOOKUP_MAX)
-            ),
+            format_args!("{host} was not resolved within {}; check its name servers", seconds(LOOKUP_MAX)),
         )),
     }
 }
@@ -62,10 +57,7 @@ fn judge(host: &str, mut addresses: Vec<SocketAddr>, policy: &AddressPolicy) -> 
         })?;
     }
     if addresses.is_empty() {
-        return Err(failure(
-            ErrorKind::Dns,
-            format_args!("{host} has no address; add an A or AAAA record"),
-        ));
+        return Err(failure(ErrorKind::Dns, format_args!("{host} has no address; add an A or AAAA record")));
     }
     addresses.truncate(ADDRESSES_TRIED_MAX);
     Ok(addresses)
@@ -76,20 +68,15 @@ mod tests {
     use super::*;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
-        texts
-            .iter()
-            .map(|text| SocketAddr::new(text.parse().expect("an address"), 80))
-            .collect()
+        texts.iter().map(|text| SocketAddr::new(text.parse().expect("an address"), 80)).collect()
     }
 
     #[test]
     fn one_refused_address_refuses_the_name() {
         let policy = AddressPolicy::default();
-        for mixed in [
-            &["8.8.8.8", "10.0.0.1"][..],
-            &["2606:4700::1111", "8.8.8.8", "::1"],
-            &["169.254.169.254", "8.8.8.8"],
-        ] {
+        for mixed in
+            [&["8.8.8.8", "10.0.0.1"][..], &["2606:4700::1111", "8.8.8.8", "::1"], &["169.254.169.254", "8.8.8.8"]]
+        {
             let failure = judge("example.com", addresses(mixed), &policy).expect_err("one is refused");
             assert_eq!(failure.kind, ErrorKind::BlockedAddress);
             assert!(!failure.message.contains("10.0.0.1"), "{}", failure.message);
@@ -104,9 +91,6 @@ mod tests {
         let policy = AddressPolicy::default();
         let passed = judge("example.com", addresses(&["8.8.8.8"; 20]), &policy);
         assert_eq!(passed.map(|kept| kept.len()), Ok(ADDRESSES_TRIED_MAX));
-        assert_eq!(
-            judge("example.com", vec![], &policy).map_err(|failure| failure.kind),
-            Err(ErrorKind::Dns)
-        );
+        assert_eq!(judge("example.com", vec![], &policy).map_err(|failure| failure.kind), Err(ErrorKind::Dns));
     }
 }

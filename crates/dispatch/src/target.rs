@@ -79,10 +79,7 @@ impl Target {
         if https_only && !https {
             return Err(TargetError::HttpsOnly);
         }
-        let port = parsed
-            .port_or_known_default()
-            .filter(|port| *port != 0)
-            .ok_or(TargetError::Port)?;
+        let port = parsed.port_or_known_default().filter(|port| *port != 0).ok_or(TargetError::Port)?;
         let (address, server_name) = match parsed.host().ok_or(TargetError::Host)? {
             Host::Ipv4(ip) => (Some(IpAddr::V4(ip)), ServerName::from(IpAddr::V4(ip))),
             Host::Ipv6(ip) => (Some(IpAddr::V6(ip)), ServerName::from(IpAddr::V6(ip))),
@@ -92,11 +89,7 @@ impl Target {
         let authority = &parsed[Position::BeforeHost..Position::AfterPort];
         let path_and_query = &parsed[Position::BeforePath..Position::AfterQuery];
         Ok(Target {
-            origin: Arc::new(Origin {
-                host: parsed.host_str().ok_or(TargetError::Host)?.into(),
-                port,
-                https,
-            }),
+            origin: Arc::new(Origin { host: parsed.host_str().ok_or(TargetError::Host)?.into(), port, https }),
             address,
             host_header: HeaderValue::from_str(authority).map_err(|_| TargetError::Host)?,
             uri: path_and_query.parse().map_err(|_| TargetError::Path)?,
@@ -141,11 +134,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, default_port) = if self.https { ("https", 443) } else { ("http", 80) };
         write!(f, "{scheme}://{}", self.host)?;
-        if self.port != default_port {
-            write!(f, ":{}", self.port)
-        } else {
-            Ok(())
-        }
+        if self.port != default_port { write!(f, ":{}", self.port) } else { Ok(()) }
     }
 }
 
@@ -194,43 +183,18 @@ mod tests {
     fn a_url_is_kept_in_the_parts_that_a_request_needs() {
         for (url, origin, host_header, uri) in [
             ("http://example.com", "http://example.com", "example.com", "/"),
-            (
-                "HTTPS://EXAMPLE.com:443/a/../b?c=d#e",
-                "https://example.com",
-                "example.com",
-                "/b?c=d",
-            ),
-            (
-                "http://example.com:8080//x?",
-                "http://example.com:8080",
-                "example.com:8080",
-                "//x?",
-            ),
+            ("HTTPS://EXAMPLE.com:443/a/../b?c=d#e", "https://example.com", "example.com", "/b?c=d"),
+            ("http://example.com:8080//x?", "http://example.com:8080", "example.com:8080", "//x?"),
             (
                 "https://example.com:80/%7e ü".replace(' ', "").as_str(),
                 "https://example.com:80",
                 "example.com:80",
                 "/%7e%C3%BC",
             ),
-            (
-                "http://bücher.example/",
-                "http://xn--bcher-kva.example",
-                "xn--bcher-kva.example",
-                "/",
-            ),
-            (
-                "https://[2606:4700:0::1111]:8443/",
-                "https://[2606:4700::1111]:8443",
-                "[2606:4700::1111]:8443",
-                "/",
-            ),
+            ("http://bücher.example/", "http://xn--bcher-kva.example", "xn--bcher-kva.example", "/"),
+            ("https://[2606:4700:0::1111]:8443/", "https://[2606:4700::1111]:8443", "[2606:4700::1111]:8443", "/"),
             ("http://0x7f.1/", "http://127.0.0.1", "127.0.0.1", "/"),
-            (
-                "http://under_score.example./",
-                "http://under_score.example.",
-                "under_score.example.",
-                "/",
-            ),
+            ("http://under_score.example./", "http://under_score.example.", "under_score.example.", "/"),
             (
                 "http://e.com/{\"a\"}|^`[]<>'?q={\"a\"}|^`[]<>'",
                 "http://e.com",

@@ -32,9 +32,7 @@ pub enum TlsError {
 /// # Errors
 /// An extra root that cannot be read.
 pub(crate) fn client_config<P: AsRef<[u8]>>(extra_roots: &[P]) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for pem in extra_roots {
         let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem.as_ref()) {
@@ -59,20 +57,15 @@ pub(crate) fn handshake_failure(host: &str, error: &io::Error) -> Failure {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {
         Some(rustls::Error::InvalidCertificate(why)) => failure(ErrorKind::Tls, certificate_advice(host, why)),
-        Some(rustls::Error::InvalidMessage(_)) => failure(
-            ErrorKind::Tls,
-            format_args!("{host} did not speak TLS; check that the port is an https one"),
-        ),
-        Some(other) => failure(
-            ErrorKind::Tls,
-            format_args!("no session with {host} ({other}); check its TLS settings"),
-        ),
+        Some(rustls::Error::InvalidMessage(_)) => {
+            failure(ErrorKind::Tls, format_args!("{host} did not speak TLS; check that the port is an https one"))
+        }
+        Some(other) => {
+            failure(ErrorKind::Tls, format_args!("no session with {host} ({other}); check its TLS settings"))
+        }
         None => failure(
             ErrorKind::Tls,
-            format_args!(
-                "{host} broke off the handshake ({}); check that it serves this name over TLS",
-                plain(error)
-            ),
+            format_args!("{host} broke off the handshake ({}); check that it serves this name over TLS", plain(error)),
         ),
     }
 }

@@ -64,14 +64,8 @@ async fn a_status_that_ends_no_exchange_is_an_invalid_response() {
 
 #[tokio::test]
 async fn informational_heads_are_skipped() {
-    let server = answering(
-        [
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n",
-            OK,
-        ]
-        .concat(),
-    )
-    .await;
+    let server =
+        answering([b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n", OK].concat()).await;
     let dispatcher = dispatcher(&["loopback"]);
     assert_success(&send(&dispatcher, &server.url).await);
     assert_success(&send(&dispatcher, &server.url).await);
@@ -98,10 +92,7 @@ async fn what_is_not_http_is_an_invalid_response() {
 #[tokio::test]
 async fn a_banner_or_an_answer_before_the_request_is_taken_for_the_answer() {
     let dispatcher = dispatcher(&["loopback"]);
-    for (said, success) in [
-        ("SSH-2.0-OpenSSH_9.6\r\n", false),
-        ("HTTP/1.0 200 OK\r\n\r\nhello", true),
-    ] {
+    for (said, success) in [("SSH-2.0-OpenSSH_9.6\r\n", false), ("HTTP/1.0 200 OK\r\n\r\nhello", true)] {
         let server = serve(move |mut peer| async move {
             peer.say(said.as_bytes()).await;
             peer.request().await;
@@ -121,17 +112,10 @@ async fn a_banner_or_an_answer_before_the_request_is_taken_for_the_answer() {
 async fn a_head_may_have_64_kib_and_100_fields() {
     let dispatcher = dispatcher(&["loopback"]);
     let head = |fields: usize, bytes: usize| {
-        let lines: String = (0..fields)
-            .map(|n| format!("x-{n}: {}\r\n", "v".repeat(bytes / fields)))
-            .collect();
+        let lines: String = (0..fields).map(|n| format!("x-{n}: {}\r\n", "v".repeat(bytes / fields))).collect();
         format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{lines}\r\n")
     };
-    for (fields, bytes, fits) in [
-        (99, 1_000, true),
-        (100, 1_000, false),
-        (10, 60_000, true),
-        (10, 66_000, false),
-    ] {
+    for (fields, bytes, fits) in [(99, 1_000, true), (100, 1_000, false), (10, 60_000, true), (10, 66_000, false)] {
         let server = answering(head(fields, bytes)).await;
         let answer = send(&dispatcher, &server.url).await;
         if fits {
@@ -153,11 +137,7 @@ async fn a_head_may_have_64_kib_and_100_fields() {
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_nobody_follows_it() {
     let elsewhere = answering(OK).await;
-    let server = answering(format!(
-        "HTTP/1.1 307 X\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n",
-        elsewhere.url
-    ))
-    .await;
+    let server = answering(format!("HTTP/1.1 307 X\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url)).await;
     let answer = send(&dispatcher(&["loopback"]), &server.url).await;
     assert_eq!(answer.exchange.status_code, Some(307));
     assert!(assert_failure(&answer, ErrorKind::HttpStatus).contains("redirects are not followed"));
@@ -208,8 +188,7 @@ async fn a_body_that_drips_past_the_deadline_ends_there_with_what_came() {
     for (status, kind) in [(200, None), (500, Some(ErrorKind::HttpStatus))] {
         let server = serve(move |mut peer| async move {
             peer.request().await;
-            peer.say(format!("HTTP/1.1 {status} X\r\ncontent-length: 9\r\n\r\npart").as_bytes())
-                .await;
+            peer.say(format!("HTTP/1.1 {status} X\r\ncontent-length: 9\r\n\r\npart").as_bytes()).await;
             peer.until_closed().await;
         })
         .await;
@@ -217,22 +196,14 @@ async fn a_body_that_drips_past_the_deadline_ends_there_with_what_came() {
         assert_eq!(answer.exchange.failure.as_ref().map(|failure| failure.kind), kind);
         assert_eq!(answer.exchange.status_code, Some(status));
         assert_eq!(&answer.body[..], b"part");
-        assert!(
-            (300..2_000).contains(&answer.exchange.duration.0),
-            "{:?}",
-            answer.exchange.duration
-        );
+        assert!((300..2_000).contains(&answer.exchange.duration.0), "{:?}", answer.exchange.duration);
     }
 }
 
 #[tokio::test]
 async fn the_excerpt_of_a_failure_is_kept() {
     let body = "e".repeat(5_000);
-    let server = answering(format!(
-        "HTTP/1.1 500 X\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    ))
-    .await;
+    let server = answering(format!("HTTP/1.1 500 X\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
     let dispatcher = dispatcher(&["loopback"]);
     let answer = send(&dispatcher, &server.url).await;
     assert_eq!(answer.body, body.as_bytes()[..4_096]);
@@ -259,10 +230,8 @@ async fn retry_after_is_read_as_seconds_or_as_a_date() {
         (500, "120", None, 0),
         (200, "120", None, 0),
     ] {
-        let server = answering(format!(
-            "HTTP/1.1 {status} X\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n"
-        ))
-        .await;
+        let server =
+            answering(format!("HTTP/1.1 {status} X\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n")).await;
         match (send(&dispatcher, &server.url).await.exchange.retry_after, low) {
             (Some(Millis(span)), Some(low)) => assert!((low..=high).contains(&span), "{value}: {span}"),
             (None, None) => {}

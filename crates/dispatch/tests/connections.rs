@@ -42,11 +42,7 @@ async fn a_connection_that_is_to_be_closed_is_not_kept() {
         for _ in 0..3 {
             assert_success(&send(&dispatcher, &server.url).await);
         }
-        assert_eq!(
-            (server.connections(), dispatcher.idle_connections()),
-            (3, 0),
-            "{answer}"
-        );
+        assert_eq!((server.connections(), dispatcher.idle_connections()), (3, 0), "{answer}");
     }
 }
 
@@ -62,10 +58,7 @@ async fn concurrent_requests_have_a_connection_each_and_leave_them_to_the_next()
         );
         [a, b, c].iter().for_each(assert_success);
     }
-    assert_eq!(
-        (server.connections(), server.requests(), dispatcher.idle_connections()),
-        (3, 6, 3)
-    );
+    assert_eq!((server.connections(), server.requests(), dispatcher.idle_connections()), (3, 6, 3));
 }
 
 #[tokio::test]
@@ -162,11 +155,7 @@ async fn many_attempts_in_one_task_all_end_and_a_bounded_number_of_connections_i
             }
             Poll::Pending => true,
         });
-        if attempts.is_empty() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if attempts.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     assert_eq!(server.requests(), 100);
@@ -181,9 +170,7 @@ async fn a_large_body_arrives_whole() {
     for _ in 0..2 {
         let mut request = request(&target, PATIENT);
         request.body = vec![b'x'; 1024 * 1024].into();
-        let Dispatched::Done(answer) = dispatcher.attempt(request, || true).await else {
-            panic!("withdrawn")
-        };
+        let Dispatched::Done(answer) = dispatcher.attempt(request, || true).await else { panic!("withdrawn") };
         assert_success(&answer);
     }
     assert_eq!((server.connections(), server.requests()), (1, 2));
@@ -235,11 +222,7 @@ async fn a_close_that_races_the_next_request_makes_a_success_or_a_reset_but_neve
             tokio::task::yield_now().await;
         }
     }
-    assert!(
-        (succeeded..=1000).contains(&server.requests()),
-        "{succeeded} of {}",
-        server.requests()
-    );
+    assert!((succeeded..=1000).contains(&server.requests()), "{succeeded} of {}", server.requests());
 }
 
 #[tokio::test]
@@ -280,15 +263,8 @@ async fn the_deadline_holds_for_silence_and_for_a_dripping_head() {
     for url in [&silent.url, &dripping.url, &early.url, &unaccepted] {
         let answer = send_within(&dispatcher, url, SHORT).await;
         let message = assert_unanswered(&answer, ErrorKind::Timeout);
-        assert_eq!(
-            message,
-            "timeout: no complete answer within 0.3 s; answer 2xx first and process afterwards"
-        );
-        assert!(
-            (300..2_000).contains(&answer.exchange.duration.0),
-            "{:?}",
-            answer.exchange.duration
-        );
+        assert_eq!(message, "timeout: no complete answer within 0.3 s; answer 2xx first and process afterwards");
+        assert!((300..2_000).contains(&answer.exchange.duration.0), "{:?}", answer.exchange.duration);
     }
     drop(listener);
     assert_eq!(dispatcher.idle_connections(), 0);
@@ -298,10 +274,7 @@ async fn the_deadline_holds_for_silence_and_for_a_dripping_head() {
 async fn tls_that_never_begins_ends_at_the_deadline() {
     let silent = serve(|mut peer| async move { peer.until_closed().await }).await;
     let url = silent.url.replace("http:", "https:");
-    assert_unanswered(
-        &send_within(&dispatcher(&["loopback"]), &url, SHORT).await,
-        ErrorKind::Timeout,
-    );
+    assert_unanswered(&send_within(&dispatcher(&["loopback"]), &url, SHORT).await, ErrorKind::Timeout);
 }
 
 #[tokio::test]
@@ -332,10 +305,7 @@ async fn a_withdrawn_request_sends_nothing_and_keeps_the_connection() {
         false
     });
     assert!(matches!(dispatched.await, Dispatched::Withdrawn));
-    assert_eq!(
-        (asked.get(), server.requests(), dispatcher.idle_connections()),
-        (1, 1, 1)
-    );
+    assert_eq!((asked.get(), server.requests(), dispatcher.idle_connections()), (1, 1, 1));
     assert_success(&send(&dispatcher, &server.url).await);
     assert_eq!((server.connections(), server.requests()), (1, 2));
 }
@@ -345,10 +315,7 @@ async fn a_request_withdrawn_on_a_new_connection_sends_nothing() {
     let server = answering(OK).await;
     let dispatcher = dispatcher(&["loopback"]);
     let target = target(&server.url);
-    assert!(matches!(
-        dispatcher.attempt(request(&target, PATIENT), || false).await,
-        Dispatched::Withdrawn
-    ));
+    assert!(matches!(dispatcher.attempt(request(&target, PATIENT), || false).await, Dispatched::Withdrawn));
     assert_success(&send(&dispatcher, &server.url).await);
     assert_eq!(server.requests(), 1);
 }

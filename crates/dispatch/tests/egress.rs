@@ -14,10 +14,7 @@ fn policy(allow: &[&str]) -> AddressPolicy {
 }
 
 fn range_of(policy: &AddressPolicy, address: &str) -> Option<&'static str> {
-    policy
-        .check(address.parse().expect("an address"))
-        .err()
-        .map(|refused| refused.range)
+    policy.check(address.parse().expect("an address")).err().map(|refused| refused.range)
 }
 
 #[tokio::test]
@@ -32,10 +29,7 @@ async fn a_refused_address_is_not_connected_to() {
     );
     let by_name = send(&dispatcher, &server.url.replace("127.0.0.1", "localhost")).await;
     let message = assert_unanswered(&by_name, ErrorKind::BlockedAddress);
-    assert!(
-        message.contains("localhost resolves to a refused address (loopback)"),
-        "{message}"
-    );
+    assert!(message.contains("localhost resolves to a refused address (loopback)"), "{message}");
     let failure = dispatcher.check_host(&target("http://localhost/")).await.unwrap_err();
     assert_eq!(failure.kind, ErrorKind::BlockedAddress);
     assert_eq!(server.connections(), 0);
@@ -84,21 +78,11 @@ fn every_spelling_of_an_address_is_that_address() {
         assert!(policy.check_url_host(host).is_err(), "{host}");
         assert!(policy.check_url_host(target.host()).is_err(), "{host}");
     }
-    for host in [
-        "example.com",
-        "8.8.8.8",
-        "134744072",
-        "[2606:4700::1111]",
-        "[::ffff:8.8.8.8]",
-        "1.example",
-        "0x7f.example",
-    ] {
+    for host in
+        ["example.com", "8.8.8.8", "134744072", "[2606:4700::1111]", "[::ffff:8.8.8.8]", "1.example", "0x7f.example"]
+    {
         let target = Target::parse(&format!("http://{host}/"), false).expect(host);
-        assert_eq!(
-            (policy.check_target(&target), policy.check_url_host(host)),
-            (Ok(()), Ok(())),
-            "{host}"
-        );
+        assert_eq!((policy.check_target(&target), policy.check_url_host(host)), (Ok(()), Ok(())), "{host}");
     }
     // What looks like an address and is none is no host at all.
     for host in [
@@ -211,10 +195,7 @@ fn allow_opens_what_it_names_and_no_more() {
     assert_eq!(range_of(&policy(&["::/0"]), "fe80::1"), None);
     assert_eq!(range_of(&policy(&["0.0.0.0/0"]), "::1"), Some("loopback"));
     assert_eq!(range_of(&policy(&["64:ff9b::/96"]), "64:ff9b::8.8.8.8"), None);
-    assert_eq!(
-        range_of(&policy(&["64:ff9b::/96"]), "64:ff9b::10.0.0.1"),
-        Some("private")
-    );
+    assert_eq!(range_of(&policy(&["64:ff9b::/96"]), "64:ff9b::10.0.0.1"), Some("private"));
 }
 
 #[test]
@@ -263,10 +244,7 @@ fn ranges_are_read_and_written_alike_and_mistakes_are_named() {
         assert!(AddressPolicy::from_words([text]).is_err());
     }
     let error = "10.1.2.3/8".parse::<Cidr>().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "10.1.2.3/8 has bits past its prefix; write 10.0.0.0/8"
-    );
+    assert_eq!(error.to_string(), "10.1.2.3/8 has bits past its prefix; write 10.0.0.0/8");
 }
 
 /// Judged without the table: the standard library's predicates, and arithmetic where it has none.

@@ -31,9 +31,7 @@ async fn secure(answer: &'static [u8]) -> Secure {
         .and_then(|config| config.with_no_client_auth().with_single_cert(vec![certificate], key))
         .expect("ring serves its own defaults");
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let port = listener.local_addr().expect("it is bound").port();
     let (tell, handshakes) = unbounded_channel();
     tokio::spawn(async move {
@@ -54,18 +52,12 @@ async fn secure(answer: &'static [u8]) -> Secure {
             });
         }
     });
-    Secure {
-        url: format!("https://localhost:{port}/hook?token=hidden"),
-        pem: made.cert.pem(),
-        handshakes,
-    }
+    Secure { url: format!("https://localhost:{port}/hook?token=hidden"), pem: made.cert.pem(), handshakes }
 }
 
 fn trusting(pem: &str) -> Dispatcher {
     let policy = AddressPolicy::from_words(["loopback"]).expect("a word");
-    Dispatcher::new(Arc::new(
-        Config::new(policy, true, &[pem]).expect("a certificate just made"),
-    ))
+    Dispatcher::new(Arc::new(Config::new(policy, true, &[pem]).expect("a certificate just made")))
 }
 
 #[tokio::test]
@@ -108,10 +100,7 @@ async fn a_receiver_that_does_not_speak_tls_is_a_tls_failure() {
     .await;
     let closing = serve(|peer| async move { drop(peer) }).await;
     for url in [&talking.url, &closing.url] {
-        assert_unanswered(
-            &send(&dispatcher, &url.replace("http:", "https:")).await,
-            ErrorKind::Tls,
-        );
+        assert_unanswered(&send(&dispatcher, &url.replace("http:", "https:")).await, ErrorKind::Tls);
     }
 }
 
@@ -127,10 +116,7 @@ async fn plain_http_is_refused_where_only_https_is_allowed() {
 fn what_is_no_certificate_is_no_root() {
     let config = |pem: &str| Config::new(AddressPolicy::default(), false, &[pem]).map(drop);
     assert!(matches!(config(""), Err(TlsError::Empty)));
-    assert!(matches!(
-        config("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"),
-        Err(TlsError::Pem(_))
-    ));
+    assert!(matches!(config("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"), Err(TlsError::Pem(_))));
     assert!(matches!(
         config("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         Err(TlsError::Certificate(_))

@@ -38,15 +38,24 @@ pub enum Message {
 #[derive(Clone)]
 pub struct Inbox {
     messages: Sender<Message>,
-    bytes: Arc<AtomicUsize>,
-    is_closed: Arc<AtomicBool>,
+    gate: Arc<Gate>,
 }
 
-/// The writer's end.
+/// The writer's end. Dropping it drops what is in it, so that everyone who waits for an answer learns that there is none.
 pub struct Outbox {
     /// What was sent.
     pub messages: Receiver<Message>,
-    bytes: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
+}
+
+/// What both ends see.
+#[derive(Default)]
+struct Gate {
+    /// Bytes of payloads that wait or are being decided upon.
+    bytes: AtomicUsize,
+    is_closed: AtomicBool,
+    /// Senders between the look at `is_closed` and the end of their sending.
+    passing: AtomicUsize,
 }
 
 /// Why the inbox does not take a message.
@@ -61,9 +70,8 @@ pub enum SendError {
 /// An empty inbox.
 pub fn inbox() -> (Inbox, Outbox) {
     let (sender, messages) = bounded(MESSAGES_MAX);
-    let bytes = Arc::new(AtomicUsize::new(0));
-    let inbox = Inbox { messages: sender, bytes: Arc::clone(&bytes), is_closed: Arc::default() };
-    (inbox, Outbox { messages, bytes })
+    let gate = Arc::new(Gate::default());
+    (Inbox { messages: sender, gate: Arc::clone(&gate) }, Outbox { messages, gate })
 }
 
 impl Inbox {
@@ -87,32 +95,37 @@ impl Inbox {
         events: Vec<NewEvent>,
     ) -> Result<oneshot::Receiver<Vec<Answer>>, SendError> {
         let bytes: usize = events.iter().map(|event| event.data.len()).sum();
-        if self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > BYTES_MAX {
-            self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if self.gate.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > BYTES_MAX {
+            self.gate.bytes.fetch_sub(bytes, Ordering::AcqRel);
             return Err(SendError::Overloaded);
         }
         let (sender, answers) = oneshot::channel();
         let sent = self.send(Message::Publish(workspace, events, sender));
         if sent.is_err() {
-            self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+            self.gate.bytes.fetch_sub(bytes, Ordering::AcqRel);
         }
         sent.map(|()| answers)
     }
 
     /// Takes nothing more; what is in it is still answered.
     pub fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
+        self.gate.is_closed.store(true, Ordering::SeqCst);
     }
 
     /// Whether the engine is stopping.
     pub fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+        self.gate.is_closed.load(Ordering::SeqCst)
     }
 
     fn send(&self, message: Message) -> Result<(), SendError> {
-        if self.is_closed() {
-            return Err(SendError::Closed);
-        }
+        // Told before the look at `is_closed`, and the other end looks in the other order: one of the two sees the other.
+        self.gate.passing.fetch_add(1, Ordering::SeqCst);
+        let sent = if self.is_closed() { Err(SendError::Closed) } else { self.pass(message) };
+        self.gate.passing.fetch_sub(1, Ordering::SeqCst);
+        sent
+    }
+
+    fn pass(&self, message: Message) -> Result<(), SendError> {
         self.messages.try_send(message).map_err(|error| match error {
             crossbeam_channel::TrySendError::Full(_) => SendError::Overloaded,
             crossbeam_channel::TrySendError::Disconnected(_) => SendError::Closed,
@@ -123,6 +136,53 @@ impl Inbox {
 impl Outbox {
     /// Gives back the room of payloads that were decided upon.
     pub fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.gate.bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.gate.is_closed.store(true, Ordering::SeqCst);
+        // The channel alone would keep what is queued for as long as a sender lives. Sending never waits, so this is soon over.
+        while self.gate.passing.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+        self.messages.try_iter().for_each(drop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postrider_core::Position;
+    use postrider_core::event::Digest;
+
+    #[tokio::test]
+    async fn who_waits_when_the_writer_ends_learns_that_there_is_no_answer() {
+        let (inbox, outbox) = inbox();
+        let waits = inbox.publish(WorkspaceId(Position::from_u64(1)), Vec::new()).unwrap();
+        drop(outbox);
+        assert!(waits.await.is_err());
+        assert_eq!(inbox.publish(WorkspaceId(Position::from_u64(1)), Vec::new()).err(), Some(SendError::Closed));
+    }
+
+    #[test]
+    fn payloads_beyond_the_limit_are_refused_until_room_is_given_back() {
+        let (inbox, outbox) = inbox();
+        inbox.gate.bytes.store(BYTES_MAX, Ordering::SeqCst);
+        let event = || {
+            vec![NewEvent {
+                id: None,
+                event_type: "t".into(),
+                created: None,
+                campaign: None,
+                data: bytes::Bytes::from_static(b"{}"),
+                digest: Digest([0; 16]),
+                crc32c: 0,
+            }]
+        };
+        assert_eq!(inbox.publish(WorkspaceId(Position::from_u64(1)), event()).err(), Some(SendError::Overloaded));
+        outbox.release(2);
+        assert!(inbox.publish(WorkspaceId(Position::from_u64(1)), event()).is_ok());
     }
 }

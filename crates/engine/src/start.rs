@@ -301,3 +301,48 @@ fn register_profiles<W: LogWriter>(shard: &mut Shard<W>, now: Time) -> Result<Ve
     let next = || commands.next().map(|command| Input { command, token: () });
     Ok(shard.turn(now, &mut SystemEntropy::new(), next)?.records)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Refused;
+    use postrider_log::memory::Fate;
+
+    fn on(log: &Memory) -> Engine {
+        let options = EngineOptions::default();
+        let dispatch = Arc::new(Config::new(AddressPolicy::default(), false, &options.extra_roots).unwrap());
+        let claimed = log.clone().claim(SHARD, 1, Time(1)).unwrap();
+        Engine::run(claimed, Keyring::in_memory(), Ballast::none(), dispatch, &options).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_log_that_fails_stops_the_engine_and_nothing_is_acknowledged_past_it() {
+        let log = Memory::new(LogId([7; 16]));
+        let engine = on(&log);
+        let handle = engine.handle();
+        handle.create_workspace("acme", "genesy").await.unwrap();
+        log.fail_next_append(Fate::Lost);
+        assert_eq!(handle.create_workspace("lost", "genesy").await.err(), Some(Refused::Closed));
+        assert!(handle.poisoned().await.contains("cannot be written"));
+        assert!(!handle.is_ready());
+        assert_eq!(handle.create_workspace("late", "genesy").await.err(), Some(Refused::Closed));
+        assert!(matches!(engine.shutdown(Duration::from_secs(1)).await, Stopped::Poisoned(_)));
+
+        let again = on(&log.crash());
+        assert_eq!(again.handle().workspaces().len(), 1);
+        assert_eq!(again.shutdown(Duration::from_secs(1)).await, Stopped::Clean);
+    }
+
+    #[tokio::test]
+    async fn a_full_log_refuses_and_poisons_nothing() {
+        let log = Memory::new(LogId([7; 16]));
+        let engine = on(&log);
+        let handle = engine.handle();
+        log.set_capacity(0);
+        assert_eq!(handle.create_workspace("acme", "genesy").await.err(), Some(Refused::Full));
+        assert!(handle.is_ready());
+        log.set_capacity(usize::MAX);
+        assert!(handle.create_workspace("acme", "genesy").await.is_ok());
+        assert_eq!(engine.shutdown(Duration::from_secs(1)).await, Stopped::Clean);
+    }
+}

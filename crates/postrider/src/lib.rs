@@ -50,8 +50,9 @@ pub use postrider_core::webhook::{CampaignId, Settings, Webhook};
 pub use postrider_core::workspace::{Key, Scope, Scopes, Workspace};
 pub use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
 pub use postrider_engine::{
-    AttemptDetail, ClockMode, Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, EventDetail, EventDraft, EventFilter,
-    Handle, LogEntry, LogFilter, NewKey, Page, PageQuery, Refused, SentRequest, StartError, Stopped, Subject, TestReport, new_admin_key,
+    AttemptDetail, ClockMode, Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, EventDetail, EventDraft,
+    EventFilter, Handle, LogEntry, LogFilter, NewKey, Page, PageQuery, Refused, SentRequest, StartError, Stopped,
+    Subject, TestReport, new_admin_key,
 };
 pub use secrecy::{ExposeSecret, SecretString};
 

@@ -30,12 +30,7 @@ pub(crate) struct Hosts {
 impl Hosts {
     pub(crate) fn new(slots_max: u32) -> Hosts {
         assert!(slots_max > 0, "without permits nothing is ever sent");
-        Hosts {
-            slab: Slab::new(),
-            by_name: BTreeMap::new(),
-            slots_max,
-            ring: Ring::new(),
-        }
+        Hosts { slab: Slab::new(), by_name: BTreeMap::new(), slots_max, ring: Ring::new() }
     }
 
     pub(crate) fn get_mut(&mut self, at: u32) -> &mut Host {

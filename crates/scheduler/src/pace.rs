@@ -75,19 +75,10 @@ mod tests {
             let reached = starts.len() as f64 / 10.0 / f64::from(rate);
             // A driver that looks every `step` starts a spaced attempt that much too late, each time anew.
             let least = 1000.0 / (1000.0 + step as f64 * f64::from(rate.min(20))) * 0.99;
-            assert!(
-                reached >= least && reached <= 1.2,
-                "{rate}/s looked at every {step} ms gives {reached} of it"
-            );
+            assert!(reached >= least && reached <= 1.2, "{rate}/s looked at every {step} ms gives {reached} of it");
             for (index, start) in starts.iter().enumerate() {
-                let within = starts[index..]
-                    .iter()
-                    .take_while(|&&later| later < start + 1000)
-                    .count();
-                assert!(
-                    within as f64 <= f64::from(rate) * 1.05 + 1.0,
-                    "{within} within a second at {rate}/s"
-                );
+                let within = starts[index..].iter().take_while(|&&later| later < start + 1000).count();
+                assert!(within as f64 <= f64::from(rate) * 1.05 + 1.0, "{within} within a second at {rate}/s");
             }
         }
     }

@@ -17,11 +17,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         use postrider_core::limits::{PERMITS_DEFAULT, PERMITS_PER_HOST_DEFAULT, PERMITS_PER_WEBHOOK_DEFAULT};
-        Limits {
-            global: PERMITS_DEFAULT,
-            per_webhook: PERMITS_PER_WEBHOOK_DEFAULT,
-            per_host: PERMITS_PER_HOST_DEFAULT,
-        }
+        Limits { global: PERMITS_DEFAULT, per_webhook: PERMITS_PER_WEBHOOK_DEFAULT, per_host: PERMITS_PER_HOST_DEFAULT }
     }
 }
 

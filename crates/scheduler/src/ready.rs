@@ -130,18 +130,12 @@ impl Ready {
         let (class, (_, host)) = self.first_open()?;
         let of_host = self.hosts.get_mut(host);
         of_host.slots.take();
-        let (round, at) = of_host
-            .ring
-            .first(class)
-            .expect("a host stands for a webhook in its ring");
+        let (round, at) = of_host.ring.first(class).expect("a host stands for a webhook in its ring");
         self.round = self.round.max(round);
 
         let webhook = &mut self.webhooks[at];
         let lane = webhook.turn(self.permits.retry_free());
-        let delivery = webhook
-            .lane(lane)
-            .first()
-            .expect("a webhook in the ring has something in an open lane");
+        let delivery = webhook.lane(lane).first().expect("a webhook in the ring has something in an open lane");
         residents.unlink(webhook.lane(lane), delivery);
         webhook.last = lane;
         webhook.slots.take();
@@ -150,11 +144,7 @@ impl Ready {
         webhook.round = self.round + u64::from(charge);
         self.permits.take(lane == Lane::Retry, class.slow);
         residents.set_place(delivery, Place::InFlight { lane, charge, host });
-        let pick = Pick {
-            key: residents.get(delivery).key,
-            webhook: webhook.id,
-            lane,
-        };
+        let pick = Pick { key: residents.get(delivery).key, webhook: webhook.id, lane };
         self.place(at);
         self.hosts.restand(host);
         Some(pick)
@@ -177,7 +167,8 @@ impl Ready {
         if webhook.slot_time.is_slow() != was_slow {
             self.permits.reclass(webhook.slots.held(), !was_slow);
         }
-        let corrected = (webhook.round + slot_time.map_or(0, |time| u64::from(cost(time)))).saturating_sub(u64::from(charge));
+        let corrected =
+            (webhook.round + slot_time.map_or(0, |time| u64::from(cost(time)))).saturating_sub(u64::from(charge));
         webhook.round = corrected.min(self.round + DEBT_ROUNDS_MAX);
         self.settle(at);
         self.hosts.give_back(host);

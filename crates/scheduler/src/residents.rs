@@ -40,11 +40,7 @@ pub(crate) struct List {
 }
 
 impl List {
-    pub(crate) const EMPTY: List = List {
-        head: NIL,
-        tail: NIL,
-        len: 0,
-    };
+    pub(crate) const EMPTY: List = List { head: NIL, tail: NIL, len: 0 };
 
     pub(crate) fn len(&self) -> u32 {
         self.len
@@ -66,10 +62,7 @@ pub(crate) struct Residents {
 
 impl Residents {
     pub(crate) fn new() -> Residents {
-        Residents {
-            slab: Slab::new(),
-            index: IdMap::default(),
-        }
+        Residents { slab: Slab::new(), index: IdMap::default() }
     }
 
     pub(crate) fn find(&self, key: DeliveryKey) -> Option<u32> {
@@ -86,13 +79,7 @@ impl Residents {
 
     /// Takes a delivery in, on no list yet.
     pub(crate) fn insert(&mut self, key: DeliveryKey, webhook: u32, lane: Lane) -> u32 {
-        let at = self.slab.insert(Resident {
-            key,
-            webhook,
-            place: Place::Ready(lane),
-            next: NIL,
-            prev: NIL,
-        });
+        let at = self.slab.insert(Resident { key, webhook, place: Place::Ready(lane), next: NIL, prev: NIL });
         assert!(self.index.insert(key, at).is_none(), "{key} is resident already");
         at
     }

@@ -20,22 +20,10 @@ pub(crate) struct Class {
 impl Class {
     pub(crate) const COUNT: usize = 4;
     pub(crate) const ALL: [Class; Class::COUNT] = [
-        Class {
-            slow: false,
-            retry_only: false,
-        },
-        Class {
-            slow: false,
-            retry_only: true,
-        },
-        Class {
-            slow: true,
-            retry_only: false,
-        },
-        Class {
-            slow: true,
-            retry_only: true,
-        },
+        Class { slow: false, retry_only: false },
+        Class { slow: false, retry_only: true },
+        Class { slow: true, retry_only: false },
+        Class { slow: true, retry_only: true },
     ];
 
     pub(crate) fn index(self) -> usize {
@@ -61,19 +49,12 @@ type Rest = [BTreeSet<Place>; Class::COUNT];
 
 impl Ring {
     pub(crate) fn new() -> Ring {
-        Ring {
-            first: [NOBODY; Class::COUNT],
-            rest: Default::default(),
-        }
+        Ring { first: [NOBODY; Class::COUNT], rest: Default::default() }
     }
 
     pub(crate) fn insert(&mut self, class: Class, round: u64, member: u32) {
         let (first, place) = (&mut self.first[class.index()], (round, member));
-        let later = if place < *first {
-            std::mem::replace(first, place)
-        } else {
-            place
-        };
+        let later = if place < *first { std::mem::replace(first, place) } else { place };
         if later != NOBODY {
             let rest = self.rest.get_or_insert_default();
             assert!(rest[class.index()].insert(later), "a member stands in one place");
@@ -86,10 +67,7 @@ impl Ring {
         if *first == place {
             *first = rest.and_then(BTreeSet::pop_first).unwrap_or(NOBODY);
         } else {
-            assert!(
-                rest.is_some_and(|rest| rest.remove(&place)),
-                "a member stands where it was put"
-            );
+            assert!(rest.is_some_and(|rest| rest.remove(&place)), "a member stands where it was put");
         }
     }
 

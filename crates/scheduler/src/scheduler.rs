@@ -138,9 +138,7 @@ impl Scheduler {
         self.ready.change(at, |webhook| webhook.held = true);
         let mut discarded = 0;
         let next = |webhook: &crate::webhooks::Webhook| {
-            [webhook.fresh, webhook.retry, webhook.asleep]
-                .iter()
-                .find_map(List::first)
+            [webhook.fresh, webhook.retry, webhook.asleep].iter().find_map(List::first)
         };
         while let Some(delivery) = next(self.ready.get(at)) {
             self.detach(delivery);
@@ -232,10 +230,7 @@ impl Scheduler {
     }
 
     fn give_back(&mut self, key: DeliveryKey, slot_time: Option<Millis>) {
-        let delivery = self
-            .residents
-            .find(key)
-            .expect("a permit is given back only by what holds it");
+        let delivery = self.residents.find(key).expect("a permit is given back only by what holds it");
         let resident = self.residents.get(delivery);
         self.ready.finished(resident.webhook, resident.place, slot_time);
         self.residents.remove(delivery);
@@ -301,9 +296,7 @@ impl Scheduler {
     }
 
     fn webhook(&self, id: WebhookId) -> u32 {
-        self.ready
-            .find(id)
-            .unwrap_or_else(|| panic!("webhook {id} is not known"))
+        self.ready.find(id).unwrap_or_else(|| panic!("webhook {id} is not known"))
     }
 
     fn queue(&mut self, delivery: u32, lane: Lane) {
@@ -320,8 +313,7 @@ impl Scheduler {
                 self.residents.unlink(&mut self.ready.get_mut(at).asleep, delivery);
             }
             Place::Ready(lane) => {
-                self.ready
-                    .change(at, |webhook| self.residents.unlink(webhook.lane(lane), delivery));
+                self.ready.change(at, |webhook| self.residents.unlink(webhook.lane(lane), delivery));
                 self.ready_len -= 1;
             }
             Place::InFlight { .. } => panic!("what is in flight is not waiting"),

@@ -11,10 +11,7 @@ pub(crate) struct Slab<T> {
 
 impl<T> Slab<T> {
     pub(crate) fn new() -> Slab<T> {
-        Slab {
-            items: Vec::new(),
-            vacant: Vec::new(),
-        }
+        Slab { items: Vec::new(), vacant: Vec::new() }
     }
 
     pub(crate) fn insert(&mut self, item: T) -> u32 {
@@ -37,16 +34,12 @@ impl<T> Slab<T> {
 impl<T> Index<u32> for Slab<T> {
     type Output = T;
     fn index(&self, at: u32) -> &T {
-        self.items[at as usize]
-            .as_ref()
-            .expect("a number is used only while its value is there")
+        self.items[at as usize].as_ref().expect("a number is used only while its value is there")
     }
 }
 
 impl<T> IndexMut<u32> for Slab<T> {
     fn index_mut(&mut self, at: u32) -> &mut T {
-        self.items[at as usize]
-            .as_mut()
-            .expect("a number is used only while its value is there")
+        self.items[at as usize].as_mut().expect("a number is used only while its value is there")
     }
 }

@@ -27,8 +27,7 @@ pub(crate) struct SlotTime(Option<u64>);
 impl SlotTime {
     /// What the next attempt is charged, in rounds: a millisecond each, one at least.
     pub(crate) fn expected(self) -> u32 {
-        self.0
-            .map_or(SLOT_TIME_GUESS_MS, |mean| cost(Millis(mean >> MEAN_SHIFT)))
+        self.0.map_or(SLOT_TIME_GUESS_MS, |mean| cost(Millis(mean >> MEAN_SHIFT)))
     }
 
     pub(crate) fn is_slow(self) -> bool {
@@ -41,10 +40,7 @@ impl SlotTime {
 
     pub(crate) fn observe(&mut self, slot_time: Millis) {
         let sample = slot_time.0.min(SLOT_TIME_MS_MAX) << MEAN_SHIFT;
-        self.0 = Some(
-            self.0
-                .map_or(sample, |mean| (mean * (MEAN_WEIGHT - 1) + sample) / MEAN_WEIGHT),
-        );
+        self.0 = Some(self.0.map_or(sample, |mean| (mean * (MEAN_WEIGHT - 1) + sample) / MEAN_WEIGHT));
     }
 }
 
@@ -110,10 +106,7 @@ impl Webhook {
     }
 
     pub(crate) fn class(&self) -> Class {
-        Class {
-            slow: self.slot_time.is_slow(),
-            retry_only: self.fresh.is_empty(),
-        }
+        Class { slow: self.slot_time.is_slow(), retry_only: self.fresh.is_empty() }
     }
 
     /// Whether it may run as far as it alone is concerned.

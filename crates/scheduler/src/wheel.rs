@@ -63,10 +63,7 @@ pub struct Wheel<T> {
 impl<T: Copy> Wheel<T> {
     /// An empty wheel at time 0: the first step to the present costs nothing.
     pub fn new() -> Wheel<T> {
-        let empty = |slot| Slot {
-            head: SLOT_TAG | slot as u32,
-            tail: SLOT_TAG | slot as u32,
-        };
+        let empty = |slot| Slot { head: SLOT_TAG | slot as u32, tail: SLOT_TAG | slot as u32 };
         Wheel {
             entries: Vec::new(),
             vacant: Vec::new(),
@@ -97,25 +94,13 @@ impl<T: Copy> Wheel<T> {
                 index
             }
             None => {
-                assert!(
-                    self.entries.len() < SLOT_TAG as usize,
-                    "the wheel is bounded by its user below 2^31 entries"
-                );
-                self.entries.push(Entry {
-                    due,
-                    next: 0,
-                    prev: 0,
-                    generation: 0,
-                    item,
-                });
+                assert!(self.entries.len() < SLOT_TAG as usize, "the wheel is bounded by its user below 2^31 entries");
+                self.entries.push(Entry { due, next: 0, prev: 0, generation: 0, item });
                 (self.entries.len() - 1) as u32
             }
         };
         self.link(index);
-        Handle {
-            index,
-            generation: self.entries[index as usize].generation,
-        }
+        Handle { index, generation: self.entries[index as usize].generation }
     }
 
     /// Takes an entry out; `None` when it has fired or was cancelled before.
@@ -164,9 +149,7 @@ impl<T: Copy> Wheel<T> {
     }
 
     fn entry(&self, handle: Handle) -> Option<&Entry<T>> {
-        self.entries
-            .get(handle.index as usize)
-            .filter(|entry| entry.generation == handle.generation)
+        self.entries.get(handle.index as usize).filter(|entry| entry.generation == handle.generation)
     }
 
     /// The slot to be emptied next, and the tick at which it begins.
@@ -176,10 +159,7 @@ impl<T: Copy> Wheel<T> {
         }
         let level = self.levels.trailing_zeros() as usize;
         let words = self.occupied.get(level)?;
-        let word = words
-            .iter()
-            .position(|&word| word != 0)
-            .expect("a level marked as occupied has an occupied slot");
+        let word = words.iter().position(|&word| word != 0).expect("a level marked as occupied has an occupied slot");
         let in_level = word * 64 + words[word].trailing_zeros() as usize;
         let shift = level as u32 * LEVEL_BITS;
         let start = (self.cursor >> shift & !(SLOTS as u64 - 1) | in_level as u64) << shift;

@@ -10,11 +10,7 @@ use postrider_scheduler::wheel::TICK_MS;
 use postrider_scheduler::{Lane, Limits, Pick, Residency, Scheduler};
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits {
-    global: 8,
-    per_webhook: 4,
-    per_host: 5,
-};
+const LIMITS: Limits = Limits { global: 8, per_webhook: 4, per_host: 5 };
 const RETRIES_MAX: u32 = 4;
 const SLOW_MAX: u32 = 6;
 const WEBHOOKS: u64 = 6;
@@ -93,10 +89,7 @@ impl World {
         self.model.webhooks.entry(id).or_insert_with(|| {
             let host = part as usize % HOSTS.len();
             self.scheduler.add_webhook(id, HOSTS[host]);
-            Webhook {
-                host,
-                ..Webhook::default()
-            }
+            Webhook { host, ..Webhook::default() }
         });
         id
     }
@@ -108,10 +101,7 @@ impl World {
 
     fn new_key(&mut self) -> DeliveryKey {
         self.model.next += 1;
-        DeliveryKey {
-            event: Position::from_u64(self.model.next),
-            ordinal: 3,
-        }
+        DeliveryKey { event: Position::from_u64(self.model.next), ordinal: 3 }
     }
 
     fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
@@ -178,10 +168,7 @@ impl World {
         let asleep = self.model.asleep.len();
         self.model.asleep.retain(|_, (_, _, of)| *of != id);
         let queued: usize = webhook.queues.iter().flatten().map(Batch::len).sum();
-        prop_assert_eq!(
-            self.scheduler.drop_webhook(id),
-            queued + asleep - self.model.asleep.len()
-        );
+        prop_assert_eq!(self.scheduler.drop_webhook(id), queued + asleep - self.model.asleep.len());
         prop_assert!(!self.scheduler.knows(id));
         Ok(())
     }
@@ -199,10 +186,7 @@ impl World {
 
     /// Of a delivery in any place, or of one that is gone.
     fn forget(&mut self, which: usize) -> Result<(), TestCaseError> {
-        let key = DeliveryKey {
-            event: Position::from_u64(1 + which as u64 % self.model.next.max(1)),
-            ordinal: 3,
-        };
+        let key = DeliveryKey { event: Position::from_u64(1 + which as u64 % self.model.next.max(1)), ordinal: 3 };
         let mut waits = self.model.asleep.remove(&key).is_some();
         for queue in self.model.webhooks.values_mut().flat_map(|webhook| &mut webhook.queues) {
             waits |= queue.iter_mut().any(|batch| batch.remove(&key));
@@ -216,11 +200,7 @@ impl World {
         let model = &mut self.model;
         model.now += ahead;
         let mut due: BTreeMap<(u64, WebhookId), Batch> = BTreeMap::new();
-        for (&key, &(tick, _, id)) in model
-            .asleep
-            .iter()
-            .filter(|(_, (tick, ..))| tick * TICK_MS <= model.now)
-        {
+        for (&key, &(tick, _, id)) in model.asleep.iter().filter(|(_, (tick, ..))| tick * TICK_MS <= model.now) {
             due.entry((tick, id)).or_default().insert(key);
         }
         model.asleep.retain(|_, (tick, ..)| *tick * TICK_MS > model.now);
@@ -237,15 +217,9 @@ impl World {
             return Ok(());
         };
         prop_assert!(may.contains(&(webhook, lane)), "{webhook} was picked against a rule");
-        let of_model = self
-            .model
-            .webhooks
-            .get_mut(&webhook)
-            .expect("picked of a webhook that is known");
+        let of_model = self.model.webhooks.get_mut(&webhook).expect("picked of a webhook that is known");
         of_model.last_pick = Some(self.model.now);
-        let first = of_model.queues[lane as usize]
-            .front_mut()
-            .expect("picked from a queue that has something");
+        let first = of_model.queues[lane as usize].front_mut().expect("picked from a queue that has something");
         prop_assert!(first.remove(&key), "picked out of order");
         of_model.queues[lane as usize].retain(|batch| !batch.is_empty());
         self.model.in_flight.insert(key, (webhook, lane, of_model.host));
@@ -258,17 +232,9 @@ impl World {
         let count = |test: &dyn Fn(&(WebhookId, Lane, usize)) -> bool| {
             self.model.in_flight.values().filter(|&attempt| test(attempt)).count() as u32
         };
-        let is_slow = |id| {
-            self.scheduler
-                .counts(id)
-                .and_then(|counts| counts.slot_time)
-                .is_some_and(|mean| mean.0 > 1000)
-        };
-        let own_max = self
-            .scheduler
-            .counts(id)
-            .and_then(|counts| counts.slot_time)
-            .map_or(1, |_| LIMITS.per_webhook);
+        let is_slow =
+            |id| self.scheduler.counts(id).and_then(|counts| counts.slot_time).is_some_and(|mean| mean.0 > 1000);
+        let own_max = self.scheduler.counts(id).and_then(|counts| counts.slot_time).map_or(1, |_| LIMITS.per_webhook);
         !webhook.held
             && !webhook.queues[lane as usize].is_empty()
             && count(&|_| true) < LIMITS.global
@@ -280,11 +246,7 @@ impl World {
     }
 
     fn may_run_all(&self) -> Vec<(WebhookId, Lane)> {
-        let lanes = self
-            .model
-            .webhooks
-            .keys()
-            .flat_map(|&id| [(id, Lane::Fresh), (id, Lane::Retry)]);
+        let lanes = self.model.webhooks.keys().flat_map(|&id| [(id, Lane::Fresh), (id, Lane::Retry)]);
         lanes.filter(|&(id, lane)| self.may_run(id, lane)).collect()
     }
 
@@ -295,22 +257,13 @@ impl World {
             _ => true,
         };
         let may = |id| self.may_run(id, Lane::Fresh) || self.may_run(id, Lane::Retry);
-        self.model
-            .webhooks
-            .iter()
-            .find(|&(&id, webhook)| rate_is_open(webhook) && may(id))
-            .map(|(&id, _)| id)
+        self.model.webhooks.iter().find(|&(&id, webhook)| rate_is_open(webhook) && may(id)).map(|(&id, _)| id)
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
         let (scheduler, model) = (&self.scheduler, &self.model);
         let mut places: BTreeMap<DeliveryKey, Residency> = BTreeMap::new();
-        places.extend(
-            model
-                .asleep
-                .iter()
-                .map(|(&key, &(_, due, _))| (key, Residency::Asleep(Time(due)))),
-        );
+        places.extend(model.asleep.iter().map(|(&key, &(_, due, _))| (key, Residency::Asleep(Time(due)))));
         places.extend(model.in_flight.keys().map(|&key| (key, Residency::InFlight)));
         for webhook in model.webhooks.values() {
             for (queue, lane) in webhook.queues.iter().zip([Lane::Fresh, Lane::Retry]) {
@@ -318,18 +271,12 @@ impl World {
             }
         }
         for number in 1..=model.next {
-            let key = DeliveryKey {
-                event: Position::from_u64(number),
-                ordinal: 3,
-            };
+            let key = DeliveryKey { event: Position::from_u64(number), ordinal: 3 };
             prop_assert_eq!(scheduler.residency(key), places.get(&key).copied(), "{}", key);
         }
         prop_assert_eq!(scheduler.in_flight() as usize, model.in_flight.len());
         prop_assert_eq!(scheduler.asleep_len(), model.asleep.len());
-        prop_assert_eq!(
-            scheduler.ready_len(),
-            places.len() - model.in_flight.len() - model.asleep.len()
-        );
+        prop_assert_eq!(scheduler.ready_len(), places.len() - model.in_flight.len() - model.asleep.len());
         prop_assert!(scheduler.in_flight() <= LIMITS.global && scheduler.retries_in_flight() <= RETRIES_MAX);
         for (at, host) in HOSTS.iter().enumerate() {
             let held = model.in_flight.values().filter(|attempt| attempt.2 == at).count();
@@ -339,19 +286,13 @@ impl World {
         for (&id, webhook) in &model.webhooks {
             let counts = scheduler.counts(id).expect("it is known");
             let queued = |lane: Lane| webhook.queues[lane as usize].iter().map(Batch::len).sum::<usize>();
-            prop_assert_eq!(
-                (counts.fresh as usize, counts.retry as usize),
-                (queued(Lane::Fresh), queued(Lane::Retry))
-            );
+            prop_assert_eq!((counts.fresh as usize, counts.retry as usize), (queued(Lane::Fresh), queued(Lane::Retry)));
             prop_assert_eq!(counts.held, webhook.held);
             prop_assert!(counts.in_flight <= LIMITS.per_webhook);
         }
         let first = model.asleep.values().map(|&(tick, ..)| tick * TICK_MS).min();
         if let Some(first) = first {
-            prop_assert!(
-                scheduler.next_due().is_some_and(|bound| bound.0 <= first),
-                "a driver would oversleep"
-            );
+            prop_assert!(scheduler.next_due().is_some_and(|bound| bound.0 <= first), "a driver would oversleep");
         }
         Ok(())
     }
@@ -399,11 +340,7 @@ impl World {
             }
         }
         prop_assert_eq!(
-            (
-                self.scheduler.ready_len(),
-                self.scheduler.asleep_len(),
-                self.scheduler.in_flight()
-            ),
+            (self.scheduler.ready_len(), self.scheduler.asleep_len(), self.scheduler.in_flight()),
             (0, 0, 0)
         );
         Ok(())

@@ -14,18 +14,9 @@ struct Receiver {
     lane: Lane,
 }
 
-const HEALTHY: Receiver = Receiver {
-    answers_after: 10,
-    lane: Lane::Fresh,
-};
-const HANGING: Receiver = Receiver {
-    answers_after: 15_000,
-    lane: Lane::Fresh,
-};
-const FAILING: Receiver = Receiver {
-    answers_after: 10,
-    lane: Lane::Retry,
-};
+const HEALTHY: Receiver = Receiver { answers_after: 10, lane: Lane::Fresh };
+const HANGING: Receiver = Receiver { answers_after: 15_000, lane: Lane::Fresh };
+const FAILING: Receiver = Receiver { answers_after: 10, lane: Lane::Retry };
 
 /// What each receiver got, after a warm-up.
 struct Shares {
@@ -37,10 +28,7 @@ struct Shares {
 
 fn queue(scheduler: &mut Scheduler, next: &mut u64, receivers: &[Receiver], which: usize) {
     *next += 1;
-    let key = DeliveryKey {
-        event: Position::from_u64(*next),
-        ordinal: which as u32,
-    };
+    let key = DeliveryKey { event: Position::from_u64(*next), ordinal: which as u32 };
     scheduler.ready(key, WebhookId(which as u64 + 1), receivers[which].lane);
 }
 
@@ -72,37 +60,21 @@ fn run(limits: Limits, receivers: &[Receiver], seconds: u64) -> Shares {
         scheduler.finished(key, Millis(receivers[key.ordinal as usize].answers_after));
     }
     let slots = held_ms.iter().map(|&held| held as f64 / (end - warm) as f64).collect();
-    Shares {
-        turns,
-        slots,
-        retries_most,
-    }
+    Shares { turns, slots, retries_most }
 }
 
 fn open(global: u32) -> Limits {
-    Limits {
-        global,
-        per_webhook: global,
-        per_host: global,
-    }
+    Limits { global, per_webhook: global, per_host: global }
 }
 
 #[test]
 fn a_hanging_webhook_among_three_healthy_gets_its_quarter_of_the_slots_and_few_turns() {
     let shares = run(open(8), &[HANGING, HEALTHY, HEALTHY, HEALTHY], 300);
-    assert!(
-        (1.5..=2.5).contains(&shares.slots[0]),
-        "a quarter of 8 slots, not {}",
-        shares.slots[0]
-    );
+    assert!((1.5..=2.5).contains(&shares.slots[0]), "a quarter of 8 slots, not {}", shares.slots[0]);
     let healthy: u64 = shares.turns[1..].iter().sum();
     // Six slots for 300 s at 10 ms are 180,000 turns; two at 15 s are 40.
     assert!(healthy >= 160_000, "{healthy} turns of the healthy");
-    assert!(
-        (30..=50).contains(&shares.turns[0]),
-        "{} turns of the hanging",
-        shares.turns[0]
-    );
+    assert!((30..=50).contains(&shares.turns[0]), "{} turns of the hanging", shares.turns[0]);
 }
 
 #[test]
@@ -110,11 +82,7 @@ fn hanging_webhooks_in_any_number_leave_a_quarter_to_one_healthy() {
     let mut receivers = vec![HANGING; 40];
     receivers.push(HEALTHY);
     let shares = run(open(16), &receivers, 120);
-    assert!(
-        (3.5..=4.5).contains(&shares.slots[40]),
-        "{} of 16 slots",
-        shares.slots[40]
-    );
+    assert!((3.5..=4.5).contains(&shares.slots[40]), "{} of 16 slots", shares.slots[40]);
     assert!(shares.turns[40] >= 40_000, "{} turns", shares.turns[40]);
 }
 
@@ -132,11 +100,7 @@ fn a_thousand_failing_webhooks_leave_half_of_the_slots_to_one_healthy() {
     receivers.push(HEALTHY);
     let shares = run(open(16), &receivers, 10);
     assert_eq!(shares.retries_most, 8);
-    assert!(
-        (7.9..8.01).contains(&shares.slots[1000]),
-        "{} of 16 slots",
-        shares.slots[1000]
-    );
+    assert!((7.9..8.01).contains(&shares.slots[1000]), "{} of 16 slots", shares.slots[1000]);
 }
 
 /// Each kind's share of the slots, by the rules: equal for each webhook, but the slow ones together at most three quarters and the

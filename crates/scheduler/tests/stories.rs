@@ -11,10 +11,7 @@ const B: WebhookId = WebhookId(2);
 const NOW: Time = Time(1_771_497_000_000);
 
 fn key(number: u64) -> DeliveryKey {
-    DeliveryKey {
-        event: Position::from_u64(number),
-        ordinal: 0,
-    }
+    DeliveryKey { event: Position::from_u64(number), ordinal: 0 }
 }
 
 /// A scheduler at [`NOW`] with webhooks A and B at hosts of their own, both answered once in 10 ms.
@@ -36,9 +33,7 @@ fn picked(scheduler: &mut Scheduler) -> Vec<u64> {
 }
 
 fn picked_at(scheduler: &mut Scheduler, now: Time) -> Vec<u64> {
-    std::iter::from_fn(|| scheduler.pick(now))
-        .map(|pick| pick.key.event.to_u64())
-        .collect()
+    std::iter::from_fn(|| scheduler.pick(now)).map(|pick| pick.key.event.to_u64()).collect()
 }
 
 #[test]
@@ -48,11 +43,7 @@ fn a_webhook_without_history_has_one_slot_until_its_first_answer() {
     (1..=50).for_each(|number| scheduler.ready(key(number), A, Lane::Fresh));
     assert_eq!(picked(&mut scheduler), [1]);
     scheduler.finished(key(1), Millis(10));
-    assert_eq!(
-        picked(&mut scheduler),
-        (2..34).collect::<Vec<_>>(),
-        "then as many as its cap"
-    );
+    assert_eq!(picked(&mut scheduler), (2..34).collect::<Vec<_>>(), "then as many as its cap");
 }
 
 #[test]
@@ -89,10 +80,7 @@ fn a_dropped_webhook_takes_all_with_it_but_what_is_in_flight() {
     assert_eq!(scheduler.pick(NOW).map(|pick| pick.key), Some(key(1)));
     scheduler.sleep(key(4), A, NOW + Millis(100));
     assert_eq!(scheduler.drop_webhook(A), 3);
-    assert_eq!(
-        (scheduler.ready_len(), scheduler.asleep_len(), scheduler.in_flight()),
-        (0, 0, 1)
-    );
+    assert_eq!((scheduler.ready_len(), scheduler.asleep_len(), scheduler.in_flight()), (0, 0, 1));
     assert_eq!(scheduler.residency(key(2)), None);
     assert_eq!(scheduler.residency(key(1)), Some(Residency::InFlight));
     assert_eq!(scheduler.host_in_flight("a:443"), 1);
@@ -130,10 +118,7 @@ fn a_delivery_that_is_queued_has_no_permit_to_give_back() {
 
 #[test]
 fn webhooks_of_one_host_share_its_cap() {
-    let mut scheduler = Scheduler::new(Limits {
-        per_host: 3,
-        ..Limits::default()
-    });
+    let mut scheduler = Scheduler::new(Limits { per_host: 3, ..Limits::default() });
     for number in 1..=100 {
         scheduler.add_webhook(WebhookId(number), "shared:443");
         scheduler.ready(key(number), WebhookId(number), Lane::Fresh);
@@ -160,20 +145,12 @@ fn a_driver_that_sleeps_until_next_due_reaches_a_webhooks_rate() {
     }
     assert_eq!(sent, 40);
     scheduler.set_rate(A, None);
-    assert_eq!(
-        picked_at(&mut scheduler, now).len(),
-        32,
-        "without a rate, as many as its cap"
-    );
+    assert_eq!(picked_at(&mut scheduler, now).len(), 32, "without a rate, as many as its cap");
 }
 
 #[test]
 fn a_webhook_that_turns_slow_counts_as_slow_with_all_that_it_holds() {
-    let mut scheduler = Scheduler::new(Limits {
-        global: 8,
-        per_webhook: 8,
-        per_host: 8,
-    });
+    let mut scheduler = Scheduler::new(Limits { global: 8, per_webhook: 8, per_host: 8 });
     scheduler.add_webhook(A, "a:443");
     (1..=20).for_each(|number| scheduler.ready(key(number), A, Lane::Fresh));
     assert_eq!(picked(&mut scheduler).len(), 1);
@@ -181,10 +158,7 @@ fn a_webhook_that_turns_slow_counts_as_slow_with_all_that_it_holds() {
     assert_eq!(picked(&mut scheduler).len(), 8);
     scheduler.finished(key(2), Millis(15_000));
     assert_eq!((scheduler.slow_in_flight(), scheduler.in_flight()), (7, 7));
-    assert!(
-        picked(&mut scheduler).is_empty(),
-        "it holds more than three quarters already"
-    );
+    assert!(picked(&mut scheduler).is_empty(), "it holds more than three quarters already");
     scheduler.finished(key(3), Millis(15_000));
     scheduler.finished(key(4), Millis(15_000));
     assert_eq!(picked(&mut scheduler), [10], "six of eight");
@@ -226,8 +200,5 @@ fn a_guess_that_was_wrong_is_charged_when_the_attempt_ends() {
         Some(pick.webhook)
     });
     let turns_of_b = turns_of_b.take_while(|&webhook| webhook == B).count();
-    assert!(
-        (75..=85).contains(&turns_of_b),
-        "B makes up for it with {turns_of_b} turns"
-    );
+    assert!((75..=85).contains(&turns_of_b), "B makes up for it with {turns_of_b} turns");
 }

@@ -40,10 +40,7 @@ fn a_clock_that_jumps_a_year_fires_all_in_order_and_steps_over_what_is_empty() {
         steps += 1;
     }
     assert_eq!(out, (0..=365).collect::<Vec<_>>());
-    assert!(
-        steps <= 400 * 8,
-        "each entry is moved once a level at the most, not {steps} steps"
-    );
+    assert!(steps <= 400 * 8, "each entry is moved once a level at the most, not {steps} steps");
 }
 
 #[test]
@@ -62,11 +59,7 @@ fn a_clock_that_turns_back_fires_nothing_and_loses_nothing() {
     wheel.insert(Time(5_100_000), 2);
     assert_eq!(fire(&mut wheel, 1_000, 9), NOTHING);
     wheel.insert(Time(2_000), 3);
-    assert_eq!(
-        fire(&mut wheel, 4_000_000, 9),
-        NOTHING,
-        "not before the clock is back where it was"
-    );
+    assert_eq!(fire(&mut wheel, 4_000_000, 9), NOTHING, "not before the clock is back where it was");
     assert_eq!(fire(&mut wheel, 9_000_016, 9), [3, 2, 1]);
 }
 
@@ -152,10 +145,7 @@ struct Model {
 impl Model {
     fn fired(&mut self, out: &[u32], now: u64) -> Result<(), TestCaseError> {
         for item in out {
-            let sleeper = self
-                .asleep
-                .remove(item)
-                .ok_or_else(|| TestCaseError::fail("fired, but not asleep"))?;
+            let sleeper = self.asleep.remove(item).ok_or_else(|| TestCaseError::fail("fired, but not asleep"))?;
             prop_assert!(sleeper.tick * TICK_MS <= now, "early");
             if !sleeper.late {
                 prop_assert!(sleeper.tick >= self.last_tick, "out of order");

@@ -41,11 +41,7 @@ pub async fn event_types(
     responses((status = 200, description = "For receivers' firewalls.", body = One<EgressView>), Errors))]
 pub async fn egress(State(api): State<Api>, _: Caller<Read>, _: NoQuery) -> Result<Response, ApiError> {
     let addresses = api.options().egress_addresses.clone();
-    Ok(envelope::one(
-        StatusCode::OK,
-        "The addresses that deliveries come from.",
-        EgressView { addresses },
-    ))
+    Ok(envelope::one(StatusCode::OK, "The addresses that deliveries come from.", EgressView { addresses }))
 }
 
 /// The name of a type that the profile knows.

@@ -29,13 +29,8 @@ list_parameters! {
     }
 }
 
-const STATUSES: [Status; 5] = [
-    Status::Pending,
-    Status::Succeeded,
-    Status::Exhausted,
-    Status::Removed,
-    Status::Cancelled,
-];
+const STATUSES: [Status; 5] =
+    [Status::Pending, Status::Succeeded, Status::Exhausted, Status::Removed, Status::Cancelled];
 
 /// Lists deliveries, those of the newest event first.
 #[utoipa::path(get, operation_id = "listDeliveries", path = "/v1/deliveries", tag = "deliveries", params(DeliveryParameters),
@@ -48,10 +43,7 @@ pub async fn list(
     let profile = api.handle().profile_of(caller.workspace)?;
     let (filter, query) = read(&parameters, |name| profile.knows_type(name))?;
     let page = api.handle().deliveries(caller.workspace, filter, query).await?;
-    Ok(envelope::list(
-        page.map(|delivery| DeliveryView::from(&delivery)),
-        &query,
-    ))
+    Ok(envelope::list(page.map(|delivery| DeliveryView::from(&delivery)), &query))
 }
 
 fn read(
@@ -60,12 +52,8 @@ fn read(
 ) -> Result<(DeliveryFilter, PageQuery), ApiError> {
     let mut reader = Reader::default();
     let filter = DeliveryFilter {
-        webhook: reader.value(
-            "webhookId",
-            &parameters.webhook_id,
-            "must be the id of a webhook",
-            |text| text.parse().ok(),
-        ),
+        webhook: reader
+            .value("webhookId", &parameters.webhook_id, "must be the id of a webhook", |text| text.parse().ok()),
         event_type: known_type(&mut reader, &parameters.event_type, knows_type),
         status: reader.word("status", &parameters.status, &STATUSES, Status::as_str),
     };
@@ -83,11 +71,7 @@ pub async fn get(
     _: NoQuery,
 ) -> Result<Response, ApiError> {
     let delivery = find(&api, caller.workspace, key).await?;
-    Ok(envelope::one(
-        StatusCode::OK,
-        "The delivery.",
-        DeliveryWithAttempts::from(&delivery),
-    ))
+    Ok(envelope::one(StatusCode::OK, "The delivery.", DeliveryWithAttempts::from(&delivery)))
 }
 
 /// Makes a delivery due now.
@@ -101,11 +85,7 @@ pub async fn retry(
 ) -> Result<Response, ApiError> {
     api.handle().retry(caller.workspace, key).await?;
     let delivery = find(&api, caller.workspace, key).await?;
-    Ok(envelope::one(
-        StatusCode::ACCEPTED,
-        "The delivery is due now.",
-        DeliveryView::from(&delivery),
-    ))
+    Ok(envelope::one(StatusCode::ACCEPTED, "The delivery is due now.", DeliveryView::from(&delivery)))
 }
 
 async fn find(api: &Api, workspace: WorkspaceId, key: DeliveryKey) -> Result<DeliveryDetail, ApiError> {

@@ -71,11 +71,7 @@ pub async fn get(
 ) -> Result<Response, ApiError> {
     let found = api.handle().event(caller.workspace, id).await?;
     let event = found.ok_or_else(|| ApiError::not_found("event"))?;
-    Ok(envelope::one(
-        StatusCode::OK,
-        "The event.",
-        EventWithDeliveries::from(&event),
-    ))
+    Ok(envelope::one(StatusCode::OK, "The event.", EventWithDeliveries::from(&event)))
 }
 
 list_parameters! {

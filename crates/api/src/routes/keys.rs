@@ -26,15 +26,10 @@ pub async fn create(
     _: NoQuery,
     Json(new): Json<NewKey>,
 ) -> Result<Response, ApiError> {
-    api.handle()
-        .workspace(id)
-        .ok_or_else(|| ApiError::not_found("workspace"))?;
+    api.handle().workspace(id).ok_or_else(|| ApiError::not_found("workspace"))?;
     let scopes = new.scopes()?;
     let made = api.handle().create_key(id, &new.name, scopes).await?;
-    let workspace = api
-        .handle()
-        .workspace(id)
-        .ok_or_else(|| ApiError::not_found("workspace"))?;
+    let workspace = api.handle().workspace(id).ok_or_else(|| ApiError::not_found("workspace"))?;
     let key = workspace.keys.get(&made.id).ok_or_else(|| ApiError::not_found("key"))?;
     let made = KeyMade {
         id: key.id.to_string(),
@@ -43,11 +38,7 @@ pub async fn create(
         key: made.key.expose_secret().to_owned(),
         created_at: key.created_at.to_string(),
     };
-    Ok(envelope::one(
-        StatusCode::CREATED,
-        "Key created; keep it, it is not shown again.",
-        made,
-    ))
+    Ok(envelope::one(StatusCode::CREATED, "Key created; keep it, it is not shown again.", made))
 }
 
 /// Lists the keys of a workspace, without the keys themselves.
@@ -60,10 +51,7 @@ pub async fn list(
     Query(parameters): Query<PageParameters>,
 ) -> Result<Response, ApiError> {
     let query = parameters.page_query()?;
-    let workspace = api
-        .handle()
-        .workspace(id)
-        .ok_or_else(|| ApiError::not_found("workspace"))?;
+    let workspace = api.handle().workspace(id).ok_or_else(|| ApiError::not_found("workspace"))?;
     let page = paginate(
         query,
         |cursor| {

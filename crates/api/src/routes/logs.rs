@@ -34,14 +34,8 @@ list_parameters! {
     }
 }
 
-const OUTCOMES: [Outcome; 6] = [
-    Outcome::Succeeded,
-    Outcome::Retrying,
-    Outcome::Exhausted,
-    Outcome::Removed,
-    Outcome::Cancelled,
-    Outcome::Failed,
-];
+const OUTCOMES: [Outcome; 6] =
+    [Outcome::Succeeded, Outcome::Retrying, Outcome::Exhausted, Outcome::Removed, Outcome::Cancelled, Outcome::Failed];
 
 /// Lists a webhook's attempts.
 #[utoipa::path(get, operation_id = "listLogs", path = "/v1/webhooks/{webhookId}/logs", tag = "webhooks", params(("webhookId" = u64, Path), LogParameters),
@@ -53,9 +47,7 @@ pub async fn list(
     Query(parameters): Query<LogParameters>,
 ) -> Result<Response, ApiError> {
     let handle = api.handle();
-    handle
-        .webhook(caller.workspace, id)
-        .ok_or_else(|| ApiError::not_found("webhook"))?;
+    handle.webhook(caller.workspace, id).ok_or_else(|| ApiError::not_found("webhook"))?;
     let profile = handle.profile_of(caller.workspace)?;
     let (filter, query) = read(&parameters, |name| profile.knows_type(name))?;
     let page = handle.logs(caller.workspace, id, filter, query).await?;
@@ -64,20 +56,11 @@ pub async fn list(
 
 fn read(parameters: &LogParameters, knows_type: impl Fn(&str) -> bool) -> Result<(LogFilter, PageQuery), ApiError> {
     let mut reader = Reader::default();
-    let status = |text: &str| {
-        text.parse()
-            .ok()
-            .filter(|code| (100..1000).contains(code) && text.len() == 3)
-    };
+    let status = |text: &str| text.parse().ok().filter(|code| (100..1000).contains(code) && text.len() == 3);
     let filter = LogFilter {
         event_type: known_type(&mut reader, &parameters.event_type, knows_type),
         outcome: reader.word("outcome", &parameters.outcome, &OUTCOMES, Outcome::as_str),
-        status_code: reader.value(
-            "statusCode",
-            &parameters.status_code,
-            "must be a number from 100 to 999",
-            status,
-        ),
+        status_code: reader.value("statusCode", &parameters.status_code, "must be a number from 100 to 999", status),
         event_id: event_id(&mut reader, "eventId", &parameters.event_id),
         since: reader.time("since", &parameters.since),
         until: reader.time("until", &parameters.until),
@@ -89,7 +72,5 @@ fn read(parameters: &LogParameters, knows_type: impl Fn(&str) -> bool) -> Result
 /// The id of an event, there or not.
 pub fn event_id(reader: &mut Reader, name: &str, text: &Option<String>) -> Option<String> {
     let must = "must be 1 to 128 of A-Z, a-z, 0-9, _, : and -";
-    reader.value(name, text, must, |text| {
-        text.parse::<EventId>().ok().map(|id| id.to_string())
-    })
+    reader.value(name, text, must, |text| text.parse::<EventId>().ok().map(|id| id.to_string()))
 }

@@ -32,14 +32,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
     responses((status = 200, description = "The process is up.", body = One<Health>)))]
 pub async fn healthz(State(api): State<Api>) -> Response {
     let ready = api.handle().is_ready();
-    envelope::one(
-        StatusCode::OK,
-        "The process is up.",
-        Health {
-            ready,
-            version: VERSION,
-        },
-    )
+    envelope::one(StatusCode::OK, "The process is up.", Health { ready, version: VERSION })
 }
 
 /// Tells whether requests are taken: the log can be written and the schedule is loaded.
@@ -50,15 +43,8 @@ pub async fn readyz(State(api): State<Api>) -> Response {
         let message = "The engine is stopping, or its log cannot be written.";
         return ApiError::new(Code::Unavailable, message).after(5).into_response();
     }
-    let health = Health {
-        ready: true,
-        version: VERSION,
-    };
-    envelope::one(
-        StatusCode::OK,
-        "The log can be written and the schedule is loaded.",
-        health,
-    )
+    let health = Health { ready: true, version: VERSION };
+    envelope::one(StatusCode::OK, "The log can be written and the schedule is loaded.", health)
 }
 
 /// Gives figures as Prometheus text.
@@ -99,8 +85,6 @@ pub async fn openapi() -> Response {
 
 fn typed(content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -44,13 +44,8 @@ pub async fn publish(
     let key = idempotency_key(request.headers())?;
     let profile = api.handle().profile_of(caller.workspace)?;
     let received = body::read(request.into_body(), api.bodies(), BATCH_BYTES_MAX).await?;
-    let publication = Publication {
-        form,
-        key,
-        profile,
-        data_bytes_max: api.options().event_bytes_max,
-        body: received.bytes.clone(),
-    };
+    let publication =
+        Publication { form, key, profile, data_bytes_max: api.options().event_bytes_max, body: received.bytes.clone() };
     let parsed = if received.bytes.len() <= PARSE_INLINE_BYTES_MAX {
         publication.parse()
     } else {
@@ -61,16 +56,8 @@ pub async fn publish(
         Parsed::Single(event) => {
             let answers = api.handle().publish_all(caller.workspace, vec![event]).await?;
             let accepted = answers.into_iter().next().unwrap_or(Err(Refused::Closed))?;
-            let message = if accepted.duplicate {
-                "This event had been accepted before."
-            } else {
-                "Event accepted."
-            };
-            Ok(envelope::one(
-                StatusCode::ACCEPTED,
-                message,
-                AcceptedView::from(accepted),
-            ))
+            let message = if accepted.duplicate { "This event had been accepted before." } else { "Event accepted." };
+            Ok(envelope::one(StatusCode::ACCEPTED, message, AcceptedView::from(accepted)))
         }
         Parsed::Batch(events) => publish_batch(&api, &caller, events).await,
     }
@@ -104,10 +91,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         (None, _) => Ok(None),
         (Some(key), None) => match key.to_str() {
             Ok(key) => Ok(Some(key.to_owned())),
-            Err(_) => Err(ApiError::field(
-                KEY_HEADER,
-                "must be 1 to 128 of A-Z, a-z, 0-9, _, : and -",
-            )),
+            Err(_) => Err(ApiError::field(KEY_HEADER, "must be 1 to 128 of A-Z, a-z, 0-9, _, : and -")),
         },
         (Some(_), Some(_)) => Err(ApiError::field(KEY_HEADER, "is given twice")),
     }
@@ -135,10 +119,7 @@ impl Publication {
         let first = self.body.iter().find(|byte| !byte.is_ascii_whitespace());
         let is_batch = self.form == Form::Lines || first == Some(&b'[');
         if is_batch && self.key.is_some() {
-            return Err(ApiError::field(
-                KEY_HEADER,
-                "goes with a single event; give each event of a batch its id",
-            ));
+            return Err(ApiError::field(KEY_HEADER, "goes with a single event; give each event of a batch its id"));
         }
         match self.form {
             Form::Lines => self.lines().map(Parsed::Batch),
@@ -166,20 +147,11 @@ impl Publication {
         json::check_syntax(&self.body)?;
         let events: Bounded<&RawValue> = json::typed(&self.body)?;
         check_count(events.count)?;
-        Ok(events
-            .items
-            .into_iter()
-            .map(|raw| self.entry_of(raw.get().as_bytes()))
-            .collect())
+        Ok(events.items.into_iter().map(|raw| self.entry_of(raw.get().as_bytes())).collect())
     }
 
     fn lines(&self) -> Result<Vec<Checked>, ApiError> {
-        let lines = || {
-            self.body
-                .split(|byte| *byte == b'\n')
-                .map(<[u8]>::trim_ascii)
-                .filter(|line| !line.is_empty())
-        };
+        let lines = || self.body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         check_count(lines().count())?;
         Ok(lines().map(|line| self.entry_of(line)).collect())
     }
@@ -188,9 +160,7 @@ impl Publication {
         match read_event(bytes) {
             Ok(event) => self.entry(event),
             Err(error) => {
-                let id = serde_json::from_slice::<Object<IdIn>>(bytes)
-                    .ok()
-                    .and_then(|object| object.0.id);
+                let id = serde_json::from_slice::<Object<IdIn>>(bytes).ok().and_then(|object| object.0.id);
                 Err(refused(id, error))
             }
         }
@@ -276,11 +246,7 @@ async fn publish_batch(api: &Api, caller: &Caller<Publish>, checked: Vec<Checked
     match (accepted, unavailable) {
         (0, Some(error)) => Err(error),
         (0, None) => Ok(none_accepted(entries).into_response()),
-        _ => Ok(envelope::one(
-            StatusCode::ACCEPTED,
-            format!("{accepted} of {count} events accepted."),
-            entries,
-        )),
+        _ => Ok(envelope::one(StatusCode::ACCEPTED, format!("{accepted} of {count} events accepted."), entries)),
     }
 }
 

@@ -79,10 +79,7 @@ pub async fn change(
     _: NoQuery,
     Json(settings): Json<WebhookSettings>,
 ) -> Result<Response, ApiError> {
-    let webhook = api
-        .handle()
-        .change_webhook(caller.workspace, id, settings.into())
-        .await?;
+    let webhook = api.handle().change_webhook(caller.workspace, id, settings.into()).await?;
     let view = view_with_warnings(&api, caller.workspace, &webhook).await?;
     Ok(envelope::one(StatusCode::OK, "Webhook changed.", view))
 }
@@ -114,11 +111,8 @@ pub async fn test(
     let event_type = settings.event_type.as_deref();
     let report = api.handle().test_webhook(caller.workspace, id, event_type).await?;
     let view = TestView::from(&report);
-    let message = if view.success {
-        "The test was delivered."
-    } else {
-        "The test was not delivered; errorMessage says why."
-    };
+    let message =
+        if view.success { "The test was delivered." } else { "The test was not delivered; errorMessage says why." };
     Ok(envelope::one(StatusCode::OK, message, view))
 }
 

@@ -33,11 +33,7 @@ pub async fn create(
         api_key: key.key.expose_secret().to_owned(),
         created_at: workspace.created_at.to_string(),
     };
-    Ok(envelope::one(
-        StatusCode::CREATED,
-        "Workspace created; keep its key, it is not shown again.",
-        made,
-    ))
+    Ok(envelope::one(StatusCode::CREATED, "Workspace created; keep its key, it is not shown again.", made))
 }
 
 /// Lists workspaces.
@@ -65,15 +61,8 @@ pub async fn list(
 #[utoipa::path(get, operation_id = "getWorkspace", path = "/v1/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
     responses((status = 200, description = "The workspace.", body = One<WorkspaceView>), Errors))]
 pub async fn get(State(api): State<Api>, _: Admin, Id(id): Id<WorkspaceId>, _: NoQuery) -> Result<Response, ApiError> {
-    let workspace = api
-        .handle()
-        .workspace(id)
-        .ok_or_else(|| ApiError::not_found("workspace"))?;
-    Ok(envelope::one(
-        StatusCode::OK,
-        "The workspace.",
-        WorkspaceView::from(&workspace),
-    ))
+    let workspace = api.handle().workspace(id).ok_or_else(|| ApiError::not_found("workspace"))?;
+    Ok(envelope::one(StatusCode::OK, "The workspace.", WorkspaceView::from(&workspace)))
 }
 
 /// Renames a workspace.
@@ -86,21 +75,12 @@ pub async fn change(
     _: NoQuery,
     Json(change): Json<WorkspaceChange>,
 ) -> Result<Response, ApiError> {
-    api.handle()
-        .workspace(id)
-        .ok_or_else(|| ApiError::not_found("workspace"))?;
+    api.handle().workspace(id).ok_or_else(|| ApiError::not_found("workspace"))?;
     if let Some(name) = change.name()? {
         api.handle().rename_workspace(id, &name).await?;
     }
-    let workspace = api
-        .handle()
-        .workspace(id)
-        .ok_or_else(|| ApiError::not_found("workspace"))?;
-    Ok(envelope::one(
-        StatusCode::OK,
-        "Workspace changed.",
-        WorkspaceView::from(&workspace),
-    ))
+    let workspace = api.handle().workspace(id).ok_or_else(|| ApiError::not_found("workspace"))?;
+    Ok(envelope::one(StatusCode::OK, "Workspace changed.", WorkspaceView::from(&workspace)))
 }
 
 /// Deletes a workspace with all that is in it.

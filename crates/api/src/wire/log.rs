@@ -46,9 +46,7 @@ pub struct LogEntryView {
 
 impl From<&AttemptDetail> for LogEntryView {
     fn from(detail: &AttemptDetail) -> LogEntryView {
-        let AttemptDetail {
-            entry, response_body, ..
-        } = detail;
+        let AttemptDetail { entry, response_body, .. } = detail;
         let attempt = &entry.attempt;
         let failure = attempt.exchange.failure.as_ref();
         let status_code = attempt.exchange.status_code;

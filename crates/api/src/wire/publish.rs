@@ -108,11 +108,7 @@ pub struct AcceptedView {
 
 impl From<Accepted> for AcceptedView {
     fn from(accepted: Accepted) -> AcceptedView {
-        AcceptedView {
-            id: accepted.id.to_string(),
-            duplicate: accepted.duplicate,
-            deliveries: accepted.deliveries,
-        }
+        AcceptedView { id: accepted.id.to_string(), duplicate: accepted.duplicate, deliveries: accepted.deliveries }
     }
 }
 
@@ -137,13 +133,8 @@ pub struct EntryError {
 impl RefusedView {
     /// The entry of an event that was refused.
     pub fn new(id: Option<String>, error: ApiError) -> RefusedView {
-        let ApiError {
-            code, message, errors, ..
-        } = error;
-        RefusedView {
-            id,
-            error: EntryError { code, message, errors },
-        }
+        let ApiError { code, message, errors, .. } = error;
+        RefusedView { id, error: EntryError { code, message, errors } }
     }
 }
 

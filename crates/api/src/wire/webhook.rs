@@ -241,9 +241,7 @@ impl WebhookView {
             headers: settings.headers.iter().map(|(name, _)| name.to_string()).collect(),
             retry_policy: settings.retry_policy.as_ref().unwrap_or(policy).into(),
             timeout_ms: settings.timeout.0,
-            rate_limit: settings.rate_limit.map(|rate| Rate {
-                per_second: u64::from(rate.get()),
-            }),
+            rate_limit: settings.rate_limit.map(|rate| Rate { per_second: u64::from(rate.get()) }),
             created_at: webhook.created_at.to_string(),
             updated_at: webhook.updated_at.to_string(),
             warnings,

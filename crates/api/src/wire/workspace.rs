@@ -108,27 +108,17 @@ impl NewKey {
     /// The scopes by name.
     pub fn scopes(&self) -> Result<Scopes, ApiError> {
         if self.scopes.is_empty() {
-            return Err(ApiError::field(
-                "scopes",
-                "must name at least one of READ, EVENTS_WRITE, ALL",
-            ));
+            return Err(ApiError::field("scopes", "must name at least one of READ, EVENTS_WRITE, ALL"));
         }
         let mut scopes = Scopes::default();
         let mut faults = Vec::new();
         for (i, name) in self.scopes.iter().enumerate() {
             match Scope::NAMES.iter().find(|(_, known)| known == name) {
                 Some((scope, _)) => scopes = scopes.with(*scope),
-                None => faults.push(FieldError::new(
-                    format!("scopes[{i}]"),
-                    "must be one of READ, EVENTS_WRITE, ALL",
-                )),
+                None => faults.push(FieldError::new(format!("scopes[{i}]"), "must be one of READ, EVENTS_WRITE, ALL")),
             }
         }
-        if faults.is_empty() {
-            Ok(scopes)
-        } else {
-            Err(ApiError::invalid(faults))
-        }
+        if faults.is_empty() { Ok(scopes) } else { Err(ApiError::invalid(faults)) }
     }
 }
 

@@ -67,11 +67,7 @@ async fn the_admin_key_and_workspace_keys_keep_to_their_own() {
     for path in ["/v1/webhooks", "/v1/events", "/v1/event-types", "/v1/webhooks/x"] {
         assert_eq!(world.get(ADMIN, path).await.status, 403, "{path}");
     }
-    for path in [
-        "/v1/workspaces",
-        &format!("/v1/workspaces/{id}"),
-        &format!("/v1/workspaces/{id}/keys"),
-    ] {
+    for path in ["/v1/workspaces", &format!("/v1/workspaces/{id}"), &format!("/v1/workspaces/{id}/keys")] {
         assert_eq!(world.get(&key, path).await.status, 403, "{path}");
         assert_eq!(world.get(ADMIN, path).await.status, 200, "{path}");
         assert_eq!(world.get("", path).await.status, 401, "{path}");
@@ -85,31 +81,17 @@ async fn what_belongs_to_another_workspace_is_not_there() {
     let (_, theirs) = world.workspace("genesy").await;
     let hook = world.webhook(&mine, "https://example.com/").await;
     world.post(&mine, "/v1/events", event("mine")).await;
-    let delivery = world.get(&mine, "/v1/deliveries").await.data()[0]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let delivery = world.get(&mine, "/v1/deliveries").await.data()[0]["id"].as_str().unwrap().to_owned();
     let test = format!("/v1/webhooks/{hook}/test");
     let path = format!("/v1/webhooks/{hook}");
-    for path in [
-        &path,
-        &format!("{path}/logs"),
-        "/v1/events/mine",
-        &format!("/v1/deliveries/{delivery}"),
-    ] {
+    for path in [&path, &format!("{path}/logs"), "/v1/events/mine", &format!("/v1/deliveries/{delivery}")] {
         assert_eq!(world.get(&mine, path).await.status, 200, "{path}");
         assert_eq!(world.get(&theirs, path).await.status, 404, "{path}");
     }
     assert_eq!(world.patch(&theirs, &path, json!({"enabled": false})).await.status, 404);
     assert_eq!(world.delete(&theirs, &path).await.status, 404);
     assert_eq!(world.post(&theirs, &test, "{}").await.status, 404);
-    assert_eq!(
-        world
-            .post(&theirs, &format!("/v1/deliveries/{delivery}/retry"), "")
-            .await
-            .status,
-        404
-    );
+    assert_eq!(world.post(&theirs, &format!("/v1/deliveries/{delivery}/retry"), "").await.status, 404);
     let filtered = world.get(&theirs, &format!("/v1/deliveries?webhookId={hook}")).await;
     assert_eq!(filtered.json()["meta"]["total"], 0);
 }
@@ -136,10 +118,7 @@ async fn a_revoked_key_and_the_keys_of_a_deleted_workspace_are_unknown() {
 
 #[tokio::test]
 async fn a_key_has_its_requests_a_minute_but_publishes_freely() {
-    let limited = postrider_api::ApiOptions {
-        rate_limit_per_minute: 3,
-        ..options()
-    };
+    let limited = postrider_api::ApiOptions { rate_limit_per_minute: 3, ..options() };
     let world = World::with(limited, &[]);
     let (id, key) = world.workspace("genesy").await;
     let other = world.key(&id, &["ALL"]).await;

@@ -43,12 +43,7 @@ async fn delivery(world: &World, key: &str, until: impl Fn(&Value) -> bool) -> V
 }
 
 fn members(value: &Value) -> Vec<&str> {
-    value
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect()
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
 #[tokio::test]
@@ -61,22 +56,12 @@ async fn a_delivery_and_its_log_entry_show_what_happened() {
     world.post(&key, "/v1/events", event("e1")).await;
     let done = delivery(&world, &key, |d| d["status"] == "succeeded").await;
     assert_eq!(
-        (
-            &done["eventId"],
-            &done["webhookId"],
-            &done["attemptCount"],
-            &done["nextAttemptAt"]
-        ),
+        (&done["eventId"], &done["webhookId"], &done["attemptCount"], &done["nextAttemptAt"]),
         (&json!("e1"), &hook, &json!(1), &json!(null))
     );
 
-    let logs = world
-        .get(
-            &key,
-            &format!("/v1/webhooks/{hook}/logs?outcome=succeeded&statusCode=200&eventId=e1"),
-        )
-        .await
-        .json();
+    let logs =
+        world.get(&key, &format!("/v1/webhooks/{hook}/logs?outcome=succeeded&statusCode=200&eventId=e1")).await.json();
     assert_eq!(logs["meta"]["total"], 1);
     let entry = &logs["data"][0];
     let mut names = members(entry);
@@ -101,31 +86,14 @@ async fn a_delivery_and_its_log_entry_show_what_happened() {
         ]
     );
     assert_eq!(
-        (
-            &entry["statusCode"],
-            &entry["errorKind"],
-            &entry["attemptNumber"],
-            &entry["test"]
-        ),
+        (&entry["statusCode"], &entry["errorKind"], &entry["attemptNumber"], &entry["test"]),
         (&json!(200), &json!(null), &json!(1), &json!(false))
     );
-    assert_eq!(
-        (&entry["deliveryId"], &entry["outcome"]),
-        (&done["id"], &json!("succeeded"))
-    );
-    assert_eq!(
-        entry["responseBody"].as_str().map(|body| body.starts_with("fine")),
-        Some(true)
-    );
+    assert_eq!((&entry["deliveryId"], &entry["outcome"]), (&done["id"], &json!("succeeded")));
+    assert_eq!(entry["responseBody"].as_str().map(|body| body.starts_with("fine")), Some(true));
 
-    let shown = world
-        .get(&key, &format!("/v1/deliveries/{}", done["id"].as_str().unwrap()))
-        .await;
-    assert!(
-        !shown.text.contains("correct horse") && !shown.text.contains("hidden"),
-        "{}",
-        shown.text
-    );
+    let shown = world.get(&key, &format!("/v1/deliveries/{}", done["id"].as_str().unwrap())).await;
+    assert!(!shown.text.contains("correct horse") && !shown.text.contains("hidden"), "{}", shown.text);
     let attempt = &shown.data()["attempts"][0];
     assert_eq!(attempt["attemptNumber"], 1);
     let body: Value = serde_json::from_str(attempt["request"]["body"].as_str().unwrap()).unwrap();
@@ -152,16 +120,10 @@ async fn a_retry_takes_the_next_attempt_now_and_a_webhook_that_is_off_refuses_it
         (&entry["outcome"], &entry["errorKind"], &entry["statusCode"]),
         (&json!("retrying"), &json!("http_status"), &json!(503))
     );
-    assert!(
-        entry["errorMessage"]
-            .as_str()
-            .is_some_and(|m| m.starts_with("http_status"))
-    );
+    assert!(entry["errorMessage"].as_str().is_some_and(|m| m.starts_with("http_status")));
     assert!(entry["nextAttemptAt"].is_string());
 
-    world
-        .patch(&key, &format!("/v1/webhooks/{hook}"), json!({"enabled": false}))
-        .await;
+    world.patch(&key, &format!("/v1/webhooks/{hook}"), json!({"enabled": false})).await;
     let off = world.post(&key, &path, "").await;
     assert_eq!((off.status.as_u16(), &*off.code()), (409, "conflict"));
     world.delete(&key, &format!("/v1/webhooks/{hook}")).await;
@@ -177,60 +139,30 @@ async fn a_test_is_sent_at_once_also_when_the_webhook_is_off() {
     let (_, key) = world.workspace("genesy").await;
     let hook = world.webhook(&key, &receiver(GOOD).await).await;
     let path = format!("/v1/webhooks/{hook}");
-    world
-        .patch(&key, &path, json!({"enabled": false, "secret": "correct horse"}))
-        .await;
+    world.patch(&key, &path, json!({"enabled": false, "secret": "correct horse"})).await;
     let test = format!("{path}/test");
-    let bare = axum::http::Request::post(&test)
-        .header("x-api-key", &key)
-        .body(axum::body::Body::empty());
+    let bare = axum::http::Request::post(&test).header("x-api-key", &key).body(axum::body::Body::empty());
     let good = world.send(bare.unwrap()).await;
     assert_eq!(good.status, 200, "{}", good.text);
     assert!(!good.text.contains("correct horse"));
     let good = good.data();
-    assert_eq!(
-        (&good["success"], &good["statusCode"], &good["errorKind"]),
-        (&json!(true), &json!(200), &json!(null))
-    );
+    assert_eq!((&good["success"], &good["statusCode"], &good["errorKind"]), (&json!(true), &json!(200), &json!(null)));
     assert_eq!(good["response"]["headers"]["x-seen"], "1");
-    assert!(
-        good["request"]["body"]
-            .as_str()
-            .is_some_and(|body| body.contains("POST_LIKED"))
-    );
+    assert!(good["request"]["body"].as_str().is_some_and(|body| body.contains("POST_LIKED")));
 
     let typed = world.post(&key, &test, json!({"eventType": "EMAIL_SENT"})).await.data();
-    assert!(
-        typed["request"]["body"]
-            .as_str()
-            .is_some_and(|body| body.contains("EMAIL_SENT"))
-    );
-    for (body, field) in [
-        (json!({"eventType": "NOPE"}), "eventType"),
-        (json!({"x": 1}), "x"),
-        (json!([]), "body"),
-    ] {
+    assert!(typed["request"]["body"].as_str().is_some_and(|body| body.contains("EMAIL_SENT")));
+    for (body, field) in [(json!({"eventType": "NOPE"}), "eventType"), (json!({"x": 1}), "x"), (json!([]), "body")] {
         assert_eq!(world.post(&key, &test, body).await.fields(), [field]);
     }
 
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a free port")
-        .local_addr()
-        .expect("bound");
-    world
-        .patch(&key, &path, json!({"url": format!("http://{nobody}/")}))
-        .await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("bound");
+    world.patch(&key, &path, json!({"url": format!("http://{nobody}/")})).await;
     let failed = world.post(&key, &test, "{}").await;
     assert_eq!(failed.status, 200);
     let failed = failed.data();
     assert_eq!(
-        (
-            &failed["success"],
-            &failed["statusCode"],
-            &failed["response"],
-            &failed["errorKind"]
-        ),
+        (&failed["success"], &failed["statusCode"], &failed["response"], &failed["errorKind"]),
         (&json!(false), &json!(null), &json!(null), &json!("connect"))
     );
 
@@ -238,12 +170,7 @@ async fn a_test_is_sent_at_once_also_when_the_webhook_is_off() {
     assert_eq!(logs["meta"]["total"], 3);
     let newest = &logs["data"][0];
     assert_eq!(
-        (
-            &newest["test"],
-            &newest["outcome"],
-            &newest["deliveryId"],
-            &newest["responseBody"]
-        ),
+        (&newest["test"], &newest["outcome"], &newest["deliveryId"], &newest["responseBody"]),
         (&json!(true), &json!("failed"), &json!(null), &json!(null))
     );
     assert_eq!(world.get(&key, "/v1/deliveries").await.json()["meta"]["total"], 0);

@@ -18,23 +18,11 @@ async fn every_route_is_in_the_document_and_nothing_else_is() {
     assert!(paths.len() >= 17, "{}", paths.len());
     for (path, item) in paths {
         for method in METHODS {
-            let real = path
-                .replace("{webhookId}", "1")
-                .replace("{id}", "x")
-                .replace("{keyId}", "x");
-            let asked = request(
-                method.to_uppercase().parse::<Method>().unwrap(),
-                "",
-                &real,
-                None,
-                Body::empty(),
-            );
+            let real = path.replace("{webhookId}", "1").replace("{id}", "x").replace("{keyId}", "x");
+            let asked = request(method.to_uppercase().parse::<Method>().unwrap(), "", &real, None, Body::empty());
             let status = world.send(asked).await.status.as_u16();
             if item.get(method).is_some() {
-                assert!(
-                    matches!(status, 200 | 401),
-                    "{method} {path} is described and answers {status}"
-                );
+                assert!(matches!(status, 200 | 401), "{method} {path} is described and answers {status}");
             } else {
                 assert_eq!(status, 405, "{method} {path} is not described");
             }
@@ -50,10 +38,7 @@ async fn every_operation_describes_its_answers_and_every_reference_leads_somewhe
         for (method, operation) in item.as_object().expect("operations") {
             let what = format!("{method} {path}");
             assert!(operation["summary"].is_string(), "{what}");
-            assert!(
-                names.insert(operation["operationId"].to_string()),
-                "{what} has the name of another"
-            );
+            assert!(names.insert(operation["operationId"].to_string()), "{what} has the name of another");
             let responses = operation["responses"].as_object().expect("responses");
             assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
             if path.starts_with("/v1") {
@@ -67,9 +52,7 @@ async fn every_operation_describes_its_answers_and_every_reference_leads_somewhe
             for parameter in path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
                 let described = operation["parameters"].as_array().into_iter().flatten();
                 assert!(
-                    described
-                        .into_iter()
-                        .any(|p| p["name"] == parameter && p["in"] == "path"),
+                    described.into_iter().any(|p| p["name"] == parameter && p["in"] == "path"),
                     "{what}: {parameter}"
                 );
             }
@@ -97,10 +80,6 @@ async fn operations_need_no_key() {
         assert_eq!(world.get("", path).await.status, 200, "{path}");
     }
     let metrics = world.get("", "/metrics").await;
-    assert!(
-        metrics.headers["content-type"]
-            .to_str()
-            .is_ok_and(|t| t.starts_with("text/plain"))
-    );
+    assert!(metrics.headers["content-type"].to_str().is_ok_and(|t| t.starts_with("text/plain")));
     assert_eq!(world.get("", "/readyz").await.data()["ready"], true);
 }

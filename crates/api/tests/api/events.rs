@@ -13,9 +13,7 @@ async fn send(
     idempotency_key: Option<&str>,
     body: impl Into<Body>,
 ) -> Answer {
-    let mut request = Request::post("/v1/events")
-        .header("x-api-key", key)
-        .header("content-type", content_type);
+    let mut request = Request::post("/v1/events").header("x-api-key", key).header("content-type", content_type);
     if let Some(value) = idempotency_key {
         request = request.header("Idempotency-Key", value);
     }
@@ -37,23 +35,13 @@ async fn an_event_is_accepted_once_and_kept_byte_for_byte() {
     assert_eq!(first.data(), json!({"id": "e:1", "duplicate": false, "deliveries": 1}));
     let again = send(&world, &key, JSON, None, body).await;
     assert_eq!(again.data(), json!({"id": "e:1", "duplicate": true, "deliveries": 1}));
-    let other = send(
-        &world,
-        &key,
-        JSON,
-        None,
-        r#"{"type":"POST_LIKED","id":"e:1","data":{}}"#,
-    )
-    .await;
+    let other = send(&world, &key, JSON, None, r#"{"type":"POST_LIKED","id":"e:1","data":{}}"#).await;
     assert_eq!((other.status.as_u16(), &*other.code()), (409, "conflict"));
 
     let shown = world.get(&key, "/v1/events/e:1").await;
     assert!(shown.text.contains(&format!(r#""data":{data}"#)), "{}", shown.text);
     let shown = shown.data();
-    assert_eq!(
-        (&shown["id"], &shown["type"], &shown["erasedAt"]),
-        (&json!("e:1"), &json!("POST_LIKED"), &json!(null))
-    );
+    assert_eq!((&shown["id"], &shown["type"], &shown["erasedAt"]), (&json!("e:1"), &json!("POST_LIKED"), &json!(null)));
     assert_eq!(shown["deliveries"][0]["webhookId"], 1);
     assert_eq!(shown["deliveries"][0]["eventId"], "e:1");
 }
@@ -65,10 +53,7 @@ async fn the_header_names_a_single_event_and_agrees_with_its_id() {
     let nameless = r#"{"type":"POST_LIKED","data":{}}"#;
     let named = r#"{"id":"k1","type":"POST_LIKED","data":{}}"#;
     assert_eq!(send(&world, &key, JSON, Some("k1"), nameless).await.data()["id"], "k1");
-    assert_eq!(
-        send(&world, &key, JSON, Some("k1"), named).await.data()["duplicate"],
-        true
-    );
+    assert_eq!(send(&world, &key, JSON, Some("k1"), named).await.data()["duplicate"], true);
     let generated = send(&world, &key, JSON, None, nameless).await.data();
     assert!(generated["id"].as_str().is_some_and(|id| id.starts_with("evt_")));
     for (content_type, header, body, field) in [
@@ -78,11 +63,7 @@ async fn the_header_names_a_single_event_and_agrees_with_its_id() {
         (LINES, "k1", named, "Idempotency-Key"),
     ] {
         let answer = send(&world, &key, content_type, Some(header), body).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.fields()),
-            (422, vec![field.to_owned()]),
-            "{header} {body}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![field.to_owned()]), "{header} {body}");
     }
 }
 
@@ -108,25 +89,12 @@ async fn a_single_event_that_cannot_be_taken_says_why() {
         (r#"{"type":"POST_LIKED","data":{},"data":{}}"#, 422, Some("data")),
         (r#"{"type":"POST_LIKED","data":{},"id":"a b"}"#, 422, Some("id")),
         (r#"{"type":"POST_LIKED","data":{},"id":7}"#, 422, Some("id")),
-        (
-            r#"{"type":"POST_LIKED","data":{},"created":"now"}"#,
-            422,
-            Some("created"),
-        ),
-        (
-            r#"{"type":"POST_LIKED","data":{"contact":5}}"#,
-            422,
-            Some("data.contact"),
-        ),
+        (r#"{"type":"POST_LIKED","data":{},"created":"now"}"#, 422, Some("created")),
+        (r#"{"type":"POST_LIKED","data":{"contact":5}}"#, 422, Some("data.contact")),
     ] {
         let answer = send(&world, &key, JSON, None, body).await;
         assert_eq!(answer.status, status, "{body}: {}", answer.text);
-        assert_eq!(
-            answer.fields().first().map(String::as_str),
-            field,
-            "{body}: {}",
-            answer.text
-        );
+        assert_eq!(answer.fields().first().map(String::as_str), field, "{body}: {}", answer.text);
     }
     let not_utf8 = b"{\"type\":\"POST_LIKED\",\"data\":{\"a\":\"\xff\"}}".to_vec();
     assert_eq!(send(&world, &key, JSON, None, not_utf8).await.status, 400);
@@ -151,11 +119,7 @@ async fn a_batch_answers_each_event_in_its_place() {
         r#"["id","POST_LIKED",null,{}]"#.to_owned(),
         format!(r#"{{"id":"c","type":"POST_LIKED","data":{{"x":"{large}"}}}}"#),
         r#"{"id":"d","type":"POST_LIKED","data":{},"extra":1}"#.to_owned(),
-        format!(
-            r#"{{"id":"e","type":"POST_LIKED","data":{{"x":{}{}}}}}"#,
-            "[".repeat(70),
-            "]".repeat(70)
-        ),
+        format!(r#"{{"id":"e","type":"POST_LIKED","data":{{"x":{}{}}}}}"#, "[".repeat(70), "]".repeat(70)),
         event("z").to_string(),
     ];
     let array = send(&world, &key, JSON, None, format!("[{}]", entries.join(","))).await;
@@ -198,10 +162,7 @@ async fn a_bad_line_is_an_entry_and_a_bad_array_is_a_400() {
     assert_eq!(send(&world, &key, JSON, None, format!("[{good},{{]")).await.status, 400);
 
     let none = send(&world, &key, JSON, None, "[{},5]").await;
-    assert_eq!(
-        (none.status.as_u16(), &*none.json()["status"].to_string()),
-        (422, "\"error\"")
-    );
+    assert_eq!((none.status.as_u16(), &*none.json()["status"].to_string()), (422, "\"error\""));
     assert_eq!(none.data().as_array().map(Vec::len), Some(2));
     assert_eq!(send(&world, &key, LINES, None, "\n\n").await.status, 422);
     assert_eq!(send(&world, &key, LINES, None, "nonsense").await.status, 422);
@@ -218,11 +179,9 @@ async fn a_batch_has_its_bounds() {
     assert_eq!(all.data().as_array().map(Vec::len), Some(10_000));
     let mut more = most;
     more.push(one);
-    for (content_type, body) in [
-        (JSON, format!("[{}]", more.join(","))),
-        (LINES, more.join("\n")),
-        (JSON, " ".repeat(17 << 20)),
-    ] {
+    for (content_type, body) in
+        [(JSON, format!("[{}]", more.join(","))), (LINES, more.join("\n")), (JSON, " ".repeat(17 << 20))]
+    {
         let answer = send(&world, &key, content_type, None, body).await;
         assert_eq!((answer.status.as_u16(), &*answer.code()), (413, "payload_too_large"));
     }
@@ -247,12 +206,7 @@ async fn events_are_found_by_what_they_are() {
         ("until=2020-01-01T01:00:00%2B02:00", vec![]),
     ] {
         let list = world.get(&key, &format!("/v1/events?{query}")).await.json();
-        let found: Vec<_> = list["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|e| e["id"].as_str().unwrap())
-            .collect();
+        let found: Vec<_> = list["data"].as_array().unwrap().iter().map(|e| e["id"].as_str().unwrap()).collect();
         assert_eq!(found, ids, "{query}");
         assert_eq!(list["meta"]["total"], ids.len(), "{query}");
     }

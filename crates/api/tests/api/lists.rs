@@ -25,13 +25,7 @@ async fn every_list_is_newest_first_and_its_pages_join() {
     let mut path = "/v1/webhooks?pageSize=2".to_owned();
     loop {
         let page = world.get(&key, &path).await.json();
-        seen.extend(
-            page["data"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|hook| hook["id"].as_u64().unwrap()),
-        );
+        seen.extend(page["data"].as_array().unwrap().iter().map(|hook| hook["id"].as_u64().unwrap()));
         let Some(cursor) = page["meta"]["nextCursor"].as_str() else {
             break;
         };
@@ -53,13 +47,7 @@ async fn events_and_deliveries_page_by_cursor() {
         loop {
             let page = world.get(&key, &path).await.json();
             assert_eq!(page["meta"]["total"], 7);
-            seen.extend(
-                page["data"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|one| one[id].as_str().unwrap().to_owned()),
-            );
+            seen.extend(page["data"].as_array().unwrap().iter().map(|one| one[id].as_str().unwrap().to_owned()));
             let Some(cursor) = page["meta"]["nextCursor"].as_str() else {
                 break;
             };

@@ -32,10 +32,7 @@ async fn a_client_that_sends_too_much_reads_why_and_a_shutdown_lets_what_has_beg
     };
     let mut large = TcpStream::connect(address).await.expect("connected");
     large.write_all(head(17 << 20).as_bytes()).await.expect("sent");
-    large
-        .write_all(&vec![b' '; 17 << 20])
-        .await
-        .expect("the server reads it away");
+    large.write_all(&vec![b' '; 17 << 20]).await.expect("the server reads it away");
     assert!(read_all(large).await.starts_with("HTTP/1.1 413 "));
 
     let body = br#"{"type":"POST_LIKED","data":{}}"#;
@@ -46,9 +43,6 @@ async fn a_client_that_sends_too_much_reads_why_and_a_shutdown_lets_what_has_beg
     stop.send(()).expect("the server runs");
     begun.write_all(&body[5..]).await.expect("sent");
     assert!(read_all(begun).await.starts_with("HTTP/1.1 202 "));
-    tokio::time::timeout(Duration::from_secs(5), server)
-        .await
-        .expect("in time")
-        .expect("no panic");
+    tokio::time::timeout(Duration::from_secs(5), server).await.expect("in time").expect("no panic");
     assert!(TcpStream::connect(address).await.is_err());
 }

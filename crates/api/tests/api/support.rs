@@ -73,10 +73,7 @@ impl World {
         })
         .expect("an engine in memory needs nothing");
         let router = router(Api::new(engine.handle(), options));
-        World {
-            router,
-            engine: Some(engine),
-        }
+        World { router, engine: Some(engine) }
     }
 
     pub fn handle(&self) -> postrider_engine::Handle {
@@ -87,11 +84,7 @@ impl World {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(bytes.into()).expect("UTF-8"),
-        }
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.into()).expect("UTF-8") }
     }
 
     pub async fn get(&self, key: &str, path: &str) -> Answer {
@@ -112,15 +105,12 @@ impl World {
 
     async fn json(&self, method: Method, key: &str, path: &str, body: impl ToString) -> Answer {
         let body = Body::from(body.to_string());
-        self.send(request(method, key, path, Some("application/json"), body))
-            .await
+        self.send(request(method, key, path, Some("application/json"), body)).await
     }
 
     /// A new workspace's id and key.
     pub async fn workspace(&self, profile: &str) -> (String, String) {
-        let made = self
-            .post(ADMIN, "/v1/workspaces", json!({"name": "w", "profile": profile}))
-            .await;
+        let made = self.post(ADMIN, "/v1/workspaces", json!({"name": "w", "profile": profile})).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let data = made.data();
         (text(&data["id"]), text(&data["apiKey"]))
@@ -164,10 +154,7 @@ pub fn request(method: Method, key: &str, path: &str, content_type: Option<&str>
 
 /// A JSON string's text.
 pub fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("{value} is not a string"))
-        .to_owned()
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string")).to_owned()
 }
 
 pub fn event(id: &str) -> Value {

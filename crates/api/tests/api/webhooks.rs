@@ -21,10 +21,7 @@ async fn a_new_webhook_has_the_defaults_of_its_profile() {
     let mut data = made.data();
     for name in ["createdAt", "updatedAt"] {
         let time = data[name].take();
-        assert!(
-            time.as_str().is_some_and(|t| t.len() == 24 && t.ends_with('Z')),
-            "{time}"
-        );
+        assert!(time.as_str().is_some_and(|t| t.len() == 24 && t.ends_with('Z')), "{time}");
     }
     let expected = json!({
         "id": 1, "name": "CRM", "description": null, "url": "https://example.com/hook", "events": ["MESSAGE_REPLIED"],
@@ -53,10 +50,7 @@ async fn null_sets_the_default_and_what_is_absent_stays() {
     assert_eq!(data["campaignIds"], json!([7, "7b", 1.5]));
     assert_eq!(data["headers"], json!(["X-A", "X-B"]));
     assert_eq!(data["retryPolicy"], json!({"delays": ["1500ms", "1d"], "jitter": 0.25}));
-    assert_eq!(
-        (&data["hasSecret"], &data["rateLimit"]),
-        (&json!(true), &json!({"perSecond": 9}))
-    );
+    assert_eq!((&data["hasSecret"], &data["rateLimit"]), (&json!(true), &json!({"perSecond": 9})));
 
     let path = format!("/v1/webhooks/{}", data["id"]);
     let same = world.patch(&key, &path, "{}").await.data();
@@ -68,10 +62,7 @@ async fn null_sets_the_default_and_what_is_absent_stays() {
     let nulls = json!({"description": null, "campaignIds": null, "customFields": null, "enabled": null, "secret": null,
         "headers": null, "retryPolicy": null, "timeoutMs": null, "rateLimit": null});
     let reset = world.patch(&key, &path, nulls).await.data();
-    assert_eq!(
-        reset["retryPolicy"],
-        json!({"delays": ["30s", "5m", "50m"], "jitter": 0.0})
-    );
+    assert_eq!(reset["retryPolicy"], json!({"delays": ["30s", "5m", "50m"], "jitter": 0.0}));
     for (name, value) in [
         ("description", json!(null)),
         ("campaignIds", json!([])),
@@ -90,11 +81,8 @@ async fn null_sets_the_default_and_what_is_absent_stays() {
         assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec![name.to_owned()]));
     }
     assert_eq!(world.delete(&key, &path).await.status, 204);
-    for answer in [
-        world.get(&key, &path).await,
-        world.delete(&key, &path).await,
-        world.patch(&key, &path, "{}").await,
-    ] {
+    for answer in [world.get(&key, &path).await, world.delete(&key, &path).await, world.patch(&key, &path, "{}").await]
+    {
         assert_eq!(answer.status, 404);
     }
 }
@@ -105,11 +93,7 @@ async fn a_campaigns_number_is_shown_as_it_was_given() {
     let (_, key) = world.workspace("genesy").await;
     let body = r#"{"name":"h","url":"https://example.com","events":["POST_LIKED"],"campaignIds":[1.50,12345678901234567890,"\u00e9"]}"#;
     let made = world.post(&key, "/v1/webhooks", body).await;
-    assert!(
-        made.text.contains(r#""campaignIds":[1.50,12345678901234567890,"é"]"#),
-        "{}",
-        made.text
-    );
+    assert!(made.text.contains(r#""campaignIds":[1.50,12345678901234567890,"é"]"#), "{}", made.text);
 }
 
 #[tokio::test]
@@ -127,14 +111,8 @@ async fn what_cannot_be_sent_is_refused_by_name_and_not_repeated() {
         (json!({"headers": {"X A": "v"}}), "headers"),
         (json!({"headers": {"Host": "v"}}), "headers.Host"),
         (json!({"headers": {"content-length": "1"}}), "headers.content-length"),
-        (
-            json!({"headers": {"Postrider-Attempt": "1"}}),
-            "headers.Postrider-Attempt",
-        ),
-        (
-            json!({"headers": {"x-webhook-secret": "v"}}),
-            "headers.x-webhook-secret",
-        ),
+        (json!({"headers": {"Postrider-Attempt": "1"}}), "headers.Postrider-Attempt"),
+        (json!({"headers": {"x-webhook-secret": "v"}}), "headers.x-webhook-secret"),
         (json!({"name": ""}), "name"),
         (json!({"name": "x".repeat(256)}), "name"),
         (json!({"events": []}), "events"),
@@ -143,22 +121,12 @@ async fn what_cannot_be_sent_is_refused_by_name_and_not_repeated() {
         let answer = world.post(&genesy, "/v1/webhooks", settings(more.clone())).await;
         assert_eq!(answer.status, 422, "{more}");
         assert_eq!(answer.fields(), [field], "{more}");
-        assert!(
-            !answer.text.contains("X-B: b") && !answer.text.contains("line"),
-            "{}",
-            answer.text
-        );
+        assert!(!answer.text.contains("X-B: b") && !answer.text.contains("line"), "{}", answer.text);
     }
     let nameless = json!({"url": "https://crm.example.com/x", "events": ["contact.replied"], "secret": "s"});
-    assert_eq!(
-        world.post(&snaily, "/v1/webhooks", nameless).await.data()["name"],
-        "crm.example.com"
-    );
+    assert_eq!(world.post(&snaily, "/v1/webhooks", nameless).await.data()["name"], "crm.example.com");
     let foreign = json!({"url": "https://crm.example.com/x", "events": ["contact.replied"], "customFields": ["a"]});
-    assert_eq!(
-        world.post(&snaily, "/v1/webhooks", foreign).await.fields(),
-        ["customFields"]
-    );
+    assert_eq!(world.post(&snaily, "/v1/webhooks", foreign).await.fields(), ["customFields"]);
 }
 
 #[tokio::test]
@@ -199,14 +167,8 @@ async fn no_spelling_of_a_private_address_gets_in() {
         "",
     ] {
         let answer = world.post(&key, "/v1/webhooks", settings(json!({"url": url}))).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.fields()),
-            (422, vec!["url".to_owned()]),
-            "{url}"
-        );
-        let answer = world
-            .patch(&key, &format!("/v1/webhooks/{kept}"), json!({"url": url}))
-            .await;
+        assert_eq!((answer.status.as_u16(), answer.fields()), (422, vec!["url".to_owned()]), "{url}");
+        let answer = world.patch(&key, &format!("/v1/webhooks/{kept}"), json!({"url": url})).await;
         assert_eq!(answer.status, 422, "{url}");
     }
 }
@@ -215,9 +177,7 @@ async fn no_spelling_of_a_private_address_gets_in() {
 async fn a_name_that_leads_to_a_refused_address_is_warned_of() {
     let world = World::new();
     let (_, key) = world.workspace("genesy").await;
-    let made = world
-        .post(&key, "/v1/webhooks", settings(json!({"url": "http://localhost:9/"})))
-        .await;
+    let made = world.post(&key, "/v1/webhooks", settings(json!({"url": "http://localhost:9/"}))).await;
     assert_eq!(made.status, 201, "{}", made.text);
     assert!(made.data()["warnings"][0].is_string(), "{}", made.text);
 }

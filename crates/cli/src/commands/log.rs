@@ -68,7 +68,14 @@ fn cat(folder: &Folder) -> anyhow::Result<ExitCode> {
             writeln!(out, "{line}")
         } else {
             let payload = payload_bytes.map(|n| format!(" +{n} B")).unwrap_or_default();
-            writeln!(out, "{:>10} {} {:<18} {}{payload}", record.position.to_string(), record.time, fact.kind, fact.what)
+            writeln!(
+                out,
+                "{:>10} {} {:<18} {}{payload}",
+                record.position.to_string(),
+                record.time,
+                fact.kind,
+                fact.what
+            )
         };
         match written {
             // Whoever reads has seen enough.

@@ -64,22 +64,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let result = runtime.block_on(publish(&mut client, pieces, &mut report));
     report.finish();
     result?;
-    Ok(if report.refused == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if report.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The input, and its length where it is a plain file.
 fn open(name: Option<&str>) -> anyhow::Result<(impl Read + Send + 'static, Option<u64>)> {
     let file = match name {
-        None | Some("-") => File::from(
-            std::io::stdin()
-                .as_fd()
-                .try_clone_to_owned()
-                .context("cannot read stdin")?,
-        ),
+        None | Some("-") => File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot read stdin")?),
         Some(name) => File::open(name).map_err(|error| Usage(format!("cannot read {name}: {error}")))?,
     };
     let metadata = file.metadata()?;
@@ -102,11 +93,7 @@ async fn publish(
                 let reply = send(client, &batch, report).await.with_context(|| lines.clone())?;
                 let entries = answer::entries(&reply).with_context(|| lines.clone())?;
                 if entries.len() != batch.lines.len() {
-                    bail!(
-                        "{lines}: the answer has {} entries for {} events",
-                        entries.len(),
-                        batch.lines.len()
-                    );
+                    bail!("{lines}: the answer has {} entries for {} events", entries.len(), batch.lines.len());
                 }
                 report.take(&batch, &entries);
             }
@@ -122,10 +109,7 @@ async fn send(client: &mut Client, batch: &Batch, report: &Report) -> anyhow::Re
         let connected = client.has_connected();
         let (why, wait) = match client.post(body.clone()).await {
             Ok(reply) if !reply.is_later() => return Ok(reply),
-            Ok(reply) => (
-                format!("{} {}", reply.status.as_u16(), answer::problem(&reply.body)),
-                reply.retry_after,
-            ),
+            Ok(reply) => (format!("{} {}", reply.status.as_u16(), answer::problem(&reply.body)), reply.retry_after),
             Err(SendError::Unsent(why)) if connected => (why, None),
             Err(SendError::Unsent(why)) => bail!(why),
             Err(SendError::Lost(why)) if batch.all_have_ids => (why, None),
@@ -140,10 +124,7 @@ async fn send(client: &mut Client, batch: &Batch, report: &Report) -> anyhow::Re
             bail!("{why}; gave up after {sent} tries");
         }
         if wait > RETRY_AFTER_MAX {
-            bail!(
-                "{why}; the server asks to wait {} s, longer than publish waits",
-                wait.as_secs()
-            );
+            bail!("{why}; the server asks to wait {} s, longer than publish waits", wait.as_secs());
         }
         report.say(&format!("{}: {why}; again in {wait:?}", batch.span()));
         tokio::time::sleep(wait).await;
@@ -167,20 +148,11 @@ impl Report {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::no_length(),
         };
-        let shape = if total.is_some() {
-            "{bar:30} {bytes}/{total_bytes} {msg}"
-        } else {
-            "{spinner} {bytes} {msg}"
-        };
+        let shape = if total.is_some() { "{bar:30} {bytes}/{total_bytes} {msg}" } else { "{spinner} {bytes} {msg}" };
         if let Ok(style) = ProgressStyle::with_template(shape) {
             bar.set_style(style);
         }
-        Self {
-            bar,
-            accepted: 0,
-            duplicates: 0,
-            refused: 0,
-        }
+        Self { bar, accepted: 0, duplicates: 0, refused: 0 }
     }
 
     fn take(&mut self, batch: &Batch, entries: &[answer::Entry]) {
@@ -207,10 +179,7 @@ impl Report {
     }
 
     fn counts(&self) -> String {
-        format!(
-            "accepted {}, duplicates {}, refused {}",
-            self.accepted, self.duplicates, self.refused
-        )
+        format!("accepted {}, duplicates {}, refused {}", self.accepted, self.duplicates, self.refused)
     }
 
     fn finish(&self) {

@@ -36,7 +36,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let engine = config.engine.clone().open().map_err(|error| match error {
         StartError::Allow(_) | StartError::Roots(_) => anyhow!(Usage(error.to_string())),
         error => anyhow!(error),
@@ -105,7 +106,9 @@ fn kept_admin_key(data: &Path) -> anyhow::Result<SecretString> {
     let path = data.join("admin.key");
     match fs::read_to_string(&path) {
         Ok(key) if !key.trim().is_empty() => return Ok(key.trim().to_owned().into()),
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(|| path.display().to_string()),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).with_context(|| path.display().to_string());
+        }
         _ => {}
     }
     let key = postrider::new_admin_key();

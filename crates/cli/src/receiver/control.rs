@@ -21,15 +21,11 @@ pub fn answer(shared: &Shared, request: &Parts) -> Option<Response<Full<Bytes>>>
     }
     let json = match request.uri.path() {
         "/stats" => serde_json::to_vec(&shared.counters.read()),
-        "/requests" => serde_json::to_vec(&Page {
-            data: shared.requests(),
-        }),
+        "/requests" => serde_json::to_vec(&Page { data: shared.requests() }),
         _ => return None,
     };
     // Maps with string keys and plain fields always serialise; an empty body would show that one did not.
     let mut response = Response::new(Full::new(Bytes::from(json.unwrap_or_default())));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Some(response)
 }

@@ -107,8 +107,7 @@ impl Kept {
         self.path.clear();
         self.path.push_str(request.path);
         self.body.clear();
-        self.body
-            .extend_from_slice(&request.body[..request.body.len().min(BODY_KEPT_MAX)]);
+        self.body.extend_from_slice(&request.body[..request.body.len().min(BODY_KEPT_MAX)]);
         self.head.clear();
         for (name, value) in request.headers {
             if self.head.len() + name.as_str().len() + value.len() > HEAD_KEPT_MAX {
@@ -145,10 +144,7 @@ fn headers(head: &[u8]) -> BTreeMap<String, String> {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             continue;
         };
-        let (name, value) = (
-            String::from_utf8_lossy(&line[..colon]),
-            String::from_utf8_lossy(&line[colon + 1..]),
-        );
+        let (name, value) = (String::from_utf8_lossy(&line[..colon]), String::from_utf8_lossy(&line[colon + 1..]));
         headers
             .entry(name.into_owned())
             .and_modify(|known: &mut String| {
@@ -170,12 +166,7 @@ pub struct Ring {
 
 impl Ring {
     pub fn new(entries_max: usize, bytes_max: usize) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            entries_max,
-            bytes: 0,
-            bytes_max,
-        }
+        Self { entries: VecDeque::new(), entries_max, bytes: 0, bytes_max }
     }
 
     /// Keeps a copy; `body_bytes` is the whole body's length, of which the request may hold only the first part.
@@ -213,14 +204,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("a", "1".parse().unwrap());
         headers.append("a", "2".parse().unwrap());
-        let request = Request {
-            number,
-            received_ms: 0,
-            method: "POST",
-            path: "/x",
-            headers: &headers,
-            body,
-        };
+        let request = Request { number, received_ms: 0, method: "POST", path: "/x", headers: &headers, body };
         ring.push(&request, body.len() as u64, Some(200));
     }
 
@@ -249,35 +233,19 @@ mod tests {
         let mut ring = Ring::new(9, 1 << 20);
         push(&mut ring, 1, &[0xff, 0x00]);
         push(&mut ring, 2, format!("x{}", "é".repeat(BODY_KEPT_MAX / 2)).as_bytes());
-        let json: Vec<_> = ring
-            .read()
-            .iter()
-            .map(|kept| serde_json::to_value(kept).unwrap())
-            .collect();
-        assert_eq!(
-            (&json[0]["body"], &json[0]["bodyEncoding"]),
-            (&"/wA=".into(), &"base64".into())
-        );
-        assert_eq!(
-            (&json[1]["bodyTruncated"], &json[1]["bodyEncoding"]),
-            (&true.into(), &"text".into())
-        );
+        let json: Vec<_> = ring.read().iter().map(|kept| serde_json::to_value(kept).unwrap()).collect();
+        assert_eq!((&json[0]["body"], &json[0]["bodyEncoding"]), (&"/wA=".into(), &"base64".into()));
+        assert_eq!((&json[1]["bodyTruncated"], &json[1]["bodyEncoding"]), (&true.into(), &"text".into()));
     }
 
     #[test]
     fn the_event_type_is_found_in_every_profile() {
-        assert_eq!(
-            event_type(br#"{"eventId":"e","eventType":"EMAIL_SENT"}"#).as_deref(),
-            Some("EMAIL_SENT")
-        );
+        assert_eq!(event_type(br#"{"eventId":"e","eventType":"EMAIL_SENT"}"#).as_deref(), Some("EMAIL_SENT"));
         assert_eq!(
             event_type(br#"{"events":[{"id":"e","type":"contact.replied"}]}"#).as_deref(),
             Some("contact.replied")
         );
-        assert_eq!(
-            event_type(br#"{"type":"a\u001b[2Jb","data":{}}"#).as_deref(),
-            Some("a[2Jb")
-        );
+        assert_eq!(event_type(br#"{"type":"a\u001b[2Jb","data":{}}"#).as_deref(), Some("a[2Jb"));
         assert_eq!(event_type(b"not json"), None);
     }
 }

@@ -21,10 +21,7 @@ pub enum Answer {
 impl Answer {
     /// A bare status; what is not one in HTTP becomes 500.
     pub fn status(code: u16) -> Self {
-        Self::Reply(
-            StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            None,
-        )
+        Self::Reply(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), None)
     }
 }
 
@@ -39,12 +36,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            status: AtomicU16::new(200),
-            fail_share: 0.into(),
-            hang_share: 0.into(),
-            latency_ms: 0.into(),
-        }
+        Self { status: AtomicU16::new(200), fail_share: 0.into(), hang_share: 0.into(), latency_ms: 0.into() }
     }
 }
 
@@ -62,8 +54,7 @@ impl Plan {
     }
 
     pub fn set_latency(&self, latency: Duration) {
-        self.latency_ms
-            .store(u64::try_from(latency.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        self.latency_ms.store(u64::try_from(latency.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
     pub fn latency(&self) -> Duration {
@@ -108,10 +99,7 @@ mod tests {
         plan.set_hang_share(0.1);
         let (ok, failed, hung) = count(&plan, 1_000);
         assert_eq!(ok + failed + hung, 1_000);
-        assert!(
-            failed.abs_diff(300) <= 5 && hung.abs_diff(100) <= 5,
-            "{failed} failed, {hung} hung"
-        );
+        assert!(failed.abs_diff(300) <= 5 && hung.abs_diff(100) <= 5, "{failed} failed, {hung} hung");
     }
 
     #[test]

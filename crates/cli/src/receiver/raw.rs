@@ -39,9 +39,7 @@ async fn drip(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn endless(mut stream: TcpStream) -> io::Result<()> {
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
     let mut chunk = b"2000\r\n".to_vec();
     chunk.resize(chunk.len() + 0x2000, b'x');
     chunk.extend_from_slice(b"\r\n");

@@ -39,10 +39,7 @@ fn the_status_can_be_changed_while_it_runs() {
     receiver.shared.plan.set_latency(Duration::from_millis(1));
     assert_eq!(post(&receiver, "{}"), "HTTP/1.1 500 Internal Server Error");
     let stats = receiver.stats();
-    assert_eq!(
-        (stats.requests, stats.succeeded, stats.failed, stats.connections),
-        (3, 1, 2, 3)
-    );
+    assert_eq!((stats.requests, stats.succeeded, stats.failed, stats.connections), (3, 1, 2, 3));
     assert_eq!(
         receiver.requests().iter().map(|kept| kept.status).collect::<Vec<_>>(),
         [Some(500), Some(503), Some(200)]
@@ -55,9 +52,7 @@ fn a_responder_goes_before_the_plan_and_an_observer_sees_all() {
     let observed = seen.clone();
     let receiver = start(|config| {
         config.responder = Some(Arc::new(|request| (request.number == 1).then(|| Answer::status(410))));
-        config.observer = Some(Arc::new(move |request, status| {
-            observed.lock().push((request.number, status))
-        }));
+        config.observer = Some(Arc::new(move |request, status| observed.lock().push((request.number, status))));
     });
     assert_eq!(post(&receiver, "{}"), "HTTP/1.1 410 Gone");
     assert_eq!(post(&receiver, "{}"), "HTTP/1.1 200 OK");
@@ -68,11 +63,7 @@ fn a_responder_goes_before_the_plan_and_an_observer_sees_all() {
 fn requests_of_all_workers_are_read_newest_first() {
     let receiver = start(|config| config.threads = 3);
     (1..=7).for_each(|number| drop(post(&receiver, &number.to_string())));
-    let bodies: Vec<_> = receiver
-        .requests()
-        .into_iter()
-        .map(|kept| String::from_utf8(kept.body).unwrap())
-        .collect();
+    let bodies: Vec<_> = receiver.requests().into_iter().map(|kept| String::from_utf8(kept.body).unwrap()).collect();
     assert_eq!(bodies, ["7", "6", "5", "4", "3", "2", "1"]);
 }
 

@@ -29,12 +29,7 @@ pub async fn run(shared: Arc<Shared>, index: usize, mut accepted: mpsc::Receiver
         };
         // Only latency is lost without it.
         let _ = stream.set_nodelay(true);
-        let connection = Connection {
-            shared: shared.clone(),
-            index,
-            counted: false.into(),
-            taken: Notify::new(),
-        };
+        let connection = Connection { shared: shared.clone(), index, counted: false.into(), taken: Notify::new() };
         tokio::spawn(serve(Arc::new(connection), stream));
     }
 }
@@ -54,9 +49,7 @@ async fn serve(connection: Arc<Connection>, stream: TcpStream) {
         let connection = connection.clone();
         async move { Ok::<_, Infallible>(connection.handle(request).await) }
     });
-    let mut http = http1::Builder::new()
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service);
+    let mut http = http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         _ = &mut http => {}
         () = connection.taken.notified() => {
@@ -112,11 +105,7 @@ impl Connection {
         let answer = told.or_else(|| shared.behaviour.answer(&shared.plan, request.number));
         let (end, status) = match &answer {
             Some(Answer::Reply(status, _) | Answer::Late(_, status)) => {
-                let end = if status.is_success() {
-                    End::Succeeded
-                } else {
-                    End::Failed
-                };
+                let end = if status.is_success() { End::Succeeded } else { End::Failed };
                 (end, Some(status.as_u16()))
             }
             Some(Answer::Hang) => (End::Hung, None),
@@ -153,9 +142,7 @@ fn reply(status: StatusCode, header: Option<(HeaderName, HeaderValue)>) -> Respo
     let body: &'static str = if status.is_success() { "ok\n" } else { "no\n" };
     let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     if let Some((name, value)) = header {
         response.headers_mut().insert(name, value);
     }

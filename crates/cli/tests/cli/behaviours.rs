@@ -18,10 +18,7 @@ fn the_polite_ones_are_plain_http() {
     ];
     for (behaviour, status, header) in cases {
         let answer = start(behaviour).post("/", b"{}");
-        assert!(
-            answer.starts_with(status) && answer.contains(header),
-            "{behaviour}: {answer}"
-        );
+        assert!(answer.starts_with(status) && answer.contains(header), "{behaviour}: {answer}");
     }
 }
 
@@ -77,11 +74,7 @@ fn garbage_is_not_http() {
 fn huge_head_is_a_mebibyte_of_valid_head() {
     let answer = start("huge-head").post("/", b"{}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(
-        head.len() >= 1 << 20 && head.starts_with("HTTP/1.1 200 OK\r\n"),
-        "{} bytes",
-        head.len()
-    );
+    assert!(head.len() >= 1 << 20 && head.starts_with("HTTP/1.1 200 OK\r\n"), "{} bytes", head.len());
     assert_eq!(body, "ok");
 }
 
@@ -90,18 +83,9 @@ fn an_unknown_name_lists_the_known_ones() {
     let output = crate::support::run(&["sink", "--behaviour", "polite"]);
     let line = crate::support::stderr(&output);
     assert_eq!(output.status.code(), Some(2));
-    for known in [
-        "ok",
-        "reset",
-        "silent",
-        "drip-head",
-        "endless-body",
-        "garbage",
-        "redirect",
-        "huge-head",
-        "gone",
-        "busy",
-    ] {
+    for known in
+        ["ok", "reset", "silent", "drip-head", "endless-body", "garbage", "redirect", "huge-head", "gone", "busy"]
+    {
         assert!(line.contains(known), "{line}");
     }
 }

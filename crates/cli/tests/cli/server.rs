@@ -40,12 +40,7 @@ impl Server {
                 serve(&stream.unwrap(), connection, &all, script);
             }
         });
-        Self {
-            addr,
-            seen,
-            stop,
-            thread: Some(thread),
-        }
+        Self { addr, seen, stop, thread: Some(thread) }
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -63,14 +58,8 @@ impl Drop for Server {
 
 /// What a server that takes every event answers.
 pub fn accepted(body: &str) -> Option<(&'static str, String)> {
-    let entries: Vec<&str> = body
-        .lines()
-        .map(|_| r#"{"id":"x","duplicate":false,"deliveries":1}"#)
-        .collect();
-    Some((
-        "202 Accepted",
-        format!(r#"{{"status":"success","message":"","data":[{}]}}"#, entries.join(",")),
-    ))
+    let entries: Vec<&str> = body.lines().map(|_| r#"{"id":"x","duplicate":false,"deliveries":1}"#).collect();
+    Some(("202 Accepted", format!(r#"{{"status":"success","message":"","data":[{}]}}"#, entries.join(","))))
 }
 
 fn serve(stream: &TcpStream, connection: usize, seen: &Mutex<Vec<Seen>>, script: Script) {
@@ -84,32 +73,18 @@ fn serve(stream: &TcpStream, connection: usize, seen: &Mutex<Vec<Seen>>, script:
             }
         }
         head.make_ascii_lowercase();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .unwrap()
-            .parse()
-            .unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
         let body = String::from_utf8(body).unwrap();
         let number = {
             let mut seen = seen.lock().unwrap();
-            seen.push(Seen {
-                head,
-                body: body.clone(),
-                connection,
-            });
+            seen.push(Seen { head, body: body.clone(), connection });
             seen.len() - 1
         };
         let Some((status, answer)) = script(number, &body) else {
             return;
         };
-        write!(
-            writer,
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{answer}",
-            answer.len()
-        )
-        .unwrap();
+        write!(writer, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()).unwrap();
     }
 }

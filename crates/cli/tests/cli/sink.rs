@@ -13,14 +13,9 @@ fn it_answers_the_status_it_was_told_and_counts() {
     let told = Sink::start(&["--status", "418", "--quiet"]);
     assert!(told.post("/a", b"{}").starts_with("HTTP/1.1 418 "));
     let stats = sink.get("/stats");
-    for (field, count) in [
-        ("requests", 1),
-        ("succeeded", 1),
-        ("failed", 0),
-        ("hung", 0),
-        ("bytes", 5),
-        ("connections", 1),
-    ] {
+    for (field, count) in
+        [("requests", 1), ("succeeded", 1), ("failed", 0), ("hung", 0), ("bytes", 5), ("connections", 1)]
+    {
         assert_eq!(stats[field], count, "{field}");
     }
     assert!(stats["firstAt"].as_str().unwrap().ends_with('Z') && stats["lastAt"].is_string());
@@ -38,38 +33,25 @@ fn requests_show_what_came_newest_first() {
         (&first["method"], &first["path"], &first["status"]),
         (&"POST".into(), &"/first?x=1".into(), &200.into())
     );
-    assert_eq!(
-        (&first["body"], &first["bodyEncoding"]),
-        (&"{\"eventType\":\"É\"}".into(), &"text".into())
-    );
+    assert_eq!((&first["body"], &first["bodyEncoding"]), (&"{\"eventType\":\"É\"}".into(), &"text".into()));
     assert_eq!(first["headers"]["postrider-event-id"], "evt_1");
-    assert_eq!(
-        (&second["body"], &second["bodyEncoding"]),
-        (&"//4=".into(), &"base64".into())
-    );
+    assert_eq!((&second["body"], &second["bodyEncoding"]), (&"//4=".into(), &"base64".into()));
 }
 
 #[test]
 fn only_the_last_thousand_requests_and_the_start_of_a_body_are_kept() {
     let sink = Sink::start(&["--quiet", "--threads", "2"]);
     let mut stream = sink.connect();
-    let requests: String = (1..=1_050)
-        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: sink\r\nContent-Length: 0\r\n\r\n"))
-        .collect();
+    let requests: String =
+        (1..=1_050).map(|n| format!("POST /{n} HTTP/1.1\r\nHost: sink\r\nContent-Length: 0\r\n\r\n")).collect();
     stream.write_all(requests.as_bytes()).unwrap();
     let reader = std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
     sink.stats_until(|stats| stats["requests"] == 1_050);
     sink.post("/big", &vec![b'x'; 1 << 20]);
     let page = sink.get("/requests");
     let data = page["data"].as_array().unwrap();
-    assert_eq!(
-        (data.len(), &data[1]["path"], &data[999]["path"]),
-        (1_000, &"/1050".into(), &"/52".into())
-    );
-    assert_eq!(
-        (&data[0]["bodyBytes"], &data[0]["bodyTruncated"]),
-        (&(1 << 20).into(), &true.into())
-    );
+    assert_eq!((data.len(), &data[1]["path"], &data[999]["path"]), (1_000, &"/1050".into(), &"/52".into()));
+    assert_eq!((&data[0]["bodyBytes"], &data[0]["bodyTruncated"]), (&(1 << 20).into(), &true.into()));
     assert_eq!(data[0]["body"].as_str().unwrap().len(), 64 * 1024);
     drop(sink);
     let _ = reader.join();
@@ -78,19 +60,14 @@ fn only_the_last_thousand_requests_and_the_start_of_a_body_are_kept() {
 #[test]
 fn shares_fail_and_hang_evenly() {
     let sink = Sink::start(&["--quiet", "--fail-rate", "0.5"]);
-    let failed = (0..20)
-        .filter(|_| sink.post("/", b"").starts_with("HTTP/1.1 500 "))
-        .count();
+    let failed = (0..20).filter(|_| sink.post("/", b"").starts_with("HTTP/1.1 500 ")).count();
     assert!((9..=11).contains(&failed), "{failed} of 20");
     let hung = Sink::start(&["--quiet", "--hang", "1"]);
     let mut stream = hung.connect();
     send(&mut stream, "/", b"{}");
     hung.stats_until(|stats| stats["hung"] == 1);
     stream.set_nonblocking(true).unwrap();
-    assert_eq!(
-        stream.read(&mut [0; 1]).unwrap_err().kind(),
-        std::io::ErrorKind::WouldBlock
-    );
+    assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     assert_eq!(hung.get("/requests")["data"][0]["status"], serde_json::Value::Null);
 }
 
@@ -108,23 +85,14 @@ fn each_request_is_a_line_unless_quiet() {
     sink.post("/hook", br#"{"events":[{"type":"contact.replied"}]}"#);
     let mut line = String::new();
     sink.stdout.read_line(&mut line).unwrap();
-    assert!(
-        line.trim_end().ends_with("Z POST /hook 200 contact.replied evt_1"),
-        "{line}"
-    );
+    assert!(line.trim_end().ends_with("Z POST /hook 200 contact.replied evt_1"), "{line}");
 }
 
 #[test]
 fn options_may_come_from_the_environment() {
-    let output = postrider(&["sink", "--listen", "127.0.0.1:0"])
-        .env("POSTRIDER_SINK_STATUS", "42")
-        .output()
-        .unwrap();
+    let output = postrider(&["sink", "--listen", "127.0.0.1:0"]).env("POSTRIDER_SINK_STATUS", "42").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let output = postrider(&["sink", "--help"])
-        .env("POSTRIDER_SINK_QUIET", "1")
-        .output()
-        .unwrap();
+    let output = postrider(&["sink", "--help"]).env("POSTRIDER_SINK_QUIET", "1").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("POSTRIDER_SINK_QUIET=1"));
 }
 
@@ -135,13 +103,7 @@ fn a_signal_ends_it_with_exit_0() {
         let mut waiting = sink.connect();
         send(&mut waiting, "/", b"{}");
         sink.stats_until(|stats| stats["hung"] == 1);
-        assert!(
-            Command::new("kill")
-                .args([signal, &sink.child.id().to_string()])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args([signal, &sink.child.id().to_string()]).status().unwrap().success());
         assert_eq!(sink.child.wait().unwrap().code(), Some(0), "{signal}");
     }
 }

@@ -34,20 +34,12 @@ pub struct Sink {
 
 impl Sink {
     pub fn start(args: &[&str]) -> Self {
-        let mut child = postrider(&["sink", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            postrider(&["sink", "--listen", "127.0.0.1:0"]).args(args).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let addr = line
-            .trim()
-            .strip_prefix("listening on http://")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let addr = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
         Self { child, addr, stdout }
     }
 

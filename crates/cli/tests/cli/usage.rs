@@ -28,10 +28,7 @@ fn bad_usage_exits_2_with_one_line() {
         let output = run(&args);
         let line = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {line}");
-        assert!(
-            line.starts_with("postrider: ") && line.contains(part),
-            "{args:?}: {line}"
-        );
+        assert!(line.starts_with("postrider: ") && line.contains(part), "{args:?}: {line}");
         assert_eq!(line.lines().count(), 1, "{args:?}: {line}");
         assert!(output.stdout.is_empty());
     }
@@ -40,15 +37,9 @@ fn bad_usage_exits_2_with_one_line() {
 #[test]
 fn help_and_version_are_no_errors_and_never_show_the_key() {
     assert_eq!(run(&["--version"]).status.code(), Some(0));
-    let output = crate::support::postrider(&["publish", "--help"])
-        .env("POSTRIDER_KEY", "prk_hidden")
-        .output()
-        .unwrap();
+    let output = crate::support::postrider(&["publish", "--help"]).env("POSTRIDER_KEY", "prk_hidden").output().unwrap();
     let help = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && help.contains("POSTRIDER_KEY") && !help.contains("prk_hidden"),
-        "{help}"
-    );
+    assert!(output.status.success() && help.contains("POSTRIDER_KEY") && !help.contains("prk_hidden"), "{help}");
 }
 
 #[test]
@@ -56,9 +47,5 @@ fn an_address_in_use_is_a_failure() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let output = run(&["sink", "--listen", &taken.local_addr().unwrap().to_string()]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("cannot listen on 127.0.0.1:"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("cannot listen on 127.0.0.1:"), "{}", stderr(&output));
 }

@@ -16,7 +16,9 @@ impl Fact {
     pub fn describe(&self) -> Description {
         let (kind, what) = match self {
             Fact::ProfileRegistered(profile) => ("ProfileRegistered", format!("{} {}", profile.name, profile.hash)),
-            Fact::WorkspaceCreated { id, name, profile, .. } => ("WorkspaceCreated", format!("{id} {profile} {name:?}")),
+            Fact::WorkspaceCreated { id, name, profile, .. } => {
+                ("WorkspaceCreated", format!("{id} {profile} {name:?}"))
+            }
             Fact::WorkspaceRenamed { id, name } => ("WorkspaceRenamed", format!("{id} {name:?}")),
             Fact::WorkspaceDeleted { id } => ("WorkspaceDeleted", id.to_string()),
             Fact::KeyCreated(key) => ("KeyCreated", format!("{} in {} {:?}", key.id, key.workspace, key.name)),
@@ -33,7 +35,9 @@ impl Fact {
                 let (key, number, outcome) = (cell.key, attempt.number, attempt.outcome.as_str());
                 ("AttemptFinished", format!("{key} attempt {number} to webhook {}: {status} {outcome}", cell.webhook))
             }
-            Fact::RetryRequested { cell, .. } => ("RetryRequested", format!("{} to webhook {}", cell.key, cell.webhook)),
+            Fact::RetryRequested { cell, .. } => {
+                ("RetryRequested", format!("{} to webhook {}", cell.key, cell.webhook))
+            }
             Fact::EventErased { event, cancelled, .. } => {
                 ("EventErased", format!("the event at {event}, {} deliveries cancelled", cancelled.len()))
             }

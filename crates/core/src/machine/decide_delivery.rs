@@ -17,10 +17,7 @@ pub(super) fn finish(
     moment: &mut Moment<'_>,
 ) -> Result<Decision, Rejection> {
     let old = cell.ok_or(Rejection::NoDelivery)?;
-    let mut cell = Cell {
-        attempts: old.attempts + 1,
-        ..*old
-    };
+    let mut cell = Cell { attempts: old.attempts + 1, ..*old };
     let outcome = if finish.measured.exchange.failure.is_none() {
         cell.status = Status::Succeeded;
         Outcome::Succeeded
@@ -29,14 +26,7 @@ pub(super) fn finish(
     };
     let attempt = file(kernel, &finish.measured, cell.attempts, outcome);
     let reply = Reply::Recorded(attempt.id);
-    Ok(Decision::one(
-        Fact::AttemptFinished {
-            cell,
-            was: Was::from(old),
-            attempt,
-        },
-        reply,
-    ))
+    Ok(Decision::one(Fact::AttemptFinished { cell, was: Was::from(old), attempt }, reply))
 }
 
 fn fail(kernel: &Kernel, cell: &mut Cell, finish: &Finish, moment: &mut Moment<'_>) -> Outcome {
@@ -51,11 +41,7 @@ fn fail(kernel: &Kernel, cell: &mut Cell, finish: &Finish, moment: &mut Moment<'
     }
     let policy = webhook.settings.retry_policy.as_ref().unwrap_or(&profile.retry);
     let failures = cell.attempts - cell.attempts_before;
-    match policy.delay_after(
-        failures,
-        finish.measured.exchange.retry_after,
-        moment.entropy.next_u64(),
-    ) {
+    match policy.delay_after(failures, finish.measured.exchange.retry_after, moment.entropy.next_u64()) {
         Some(delay) => {
             cell.due = moment.now + delay;
             Outcome::Retrying
@@ -80,16 +66,9 @@ pub(super) fn retry(
     workspace: WorkspaceId,
     moment: &Moment<'_>,
 ) -> Result<Decision, Rejection> {
-    let old = prior
-        .cell
-        .filter(|cell| cell.workspace == workspace)
-        .ok_or(Rejection::NoDelivery)?;
+    let old = prior.cell.filter(|cell| cell.workspace == workspace).ok_or(Rejection::NoDelivery)?;
     let Some(webhook) = kernel.directory.webhook(old.webhook) else {
-        let status = if old.status == Status::Pending {
-            Status::Cancelled
-        } else {
-            old.status
-        };
+        let status = if old.status == Status::Pending { Status::Cancelled } else { old.status };
         return Err(Rejection::Ended(status));
     };
     if matches!(old.status, Status::Removed | Status::Cancelled) {
@@ -104,23 +83,13 @@ pub(super) fn retry(
     if !webhook.settings.enabled {
         return Err(Rejection::WebhookOff);
     }
-    let mut cell = Cell {
-        status: Status::Pending,
-        due: moment.now,
-        ..*old
-    };
+    let mut cell = Cell { status: Status::Pending, due: moment.now, ..*old };
     if old.status != Status::Pending {
         cell.attempts_before = old.attempts;
     } else if old.due <= moment.now {
         return Ok(Decision::nothing(Reply::Delivery(*old)));
     }
-    Ok(Decision::one(
-        Fact::RetryRequested {
-            cell,
-            was: Was::from(old),
-        },
-        Reply::Delivery(cell),
-    ))
+    Ok(Decision::one(Fact::RetryRequested { cell, was: Was::from(old) }, Reply::Delivery(cell)))
 }
 
 pub(super) fn record_test(
@@ -131,28 +100,12 @@ pub(super) fn record_test(
     event_type: &str,
     measured: &Measured,
 ) -> Result<Decision, Rejection> {
-    kernel
-        .directory
-        .webhook_in(workspace, webhook)
-        .ok_or(Rejection::NoWebhook)?;
-    let outcome = if measured.exchange.failure.is_none() {
-        Outcome::Succeeded
-    } else {
-        Outcome::Failed
-    };
+    kernel.directory.webhook_in(workspace, webhook).ok_or(Rejection::NoWebhook)?;
+    let outcome = if measured.exchange.failure.is_none() { Outcome::Succeeded } else { Outcome::Failed };
     let attempt = file(kernel, measured, 1, outcome);
     let reply = Reply::Recorded(attempt.id);
     let (event_id, event_type) = (event_id.clone(), event_type.into());
-    Ok(Decision::one(
-        Fact::TestFinished {
-            workspace,
-            webhook,
-            event_id,
-            event_type,
-            attempt,
-        },
-        reply,
-    ))
+    Ok(Decision::one(Fact::TestFinished { workspace, webhook, event_id, event_type, attempt }, reply))
 }
 
 fn file(kernel: &Kernel, measured: &Measured, number: u32, outcome: Outcome) -> Attempt {

@@ -29,21 +29,12 @@ pub(super) fn publish(
     };
     let campaign = new.campaign.as_deref();
     let subscribers = kernel.directory.subscribers(workspace, &new.event_type, campaign);
-    let chosen: Arc<[Chosen]> = subscribers
-        .map(|w| Chosen {
-            webhook: w.id,
-            revision: w.revision,
-        })
-        .collect();
+    let chosen: Arc<[Chosen]> = subscribers.map(|w| Chosen { webhook: w.id, revision: w.revision }).collect();
     let id = match &new.id {
         Some(id) => id.clone(),
         None => EventId::generate(moment.at, moment.entropy.next_u64() as u32),
     };
-    let reply = Accepted {
-        id: id.clone(),
-        duplicate: false,
-        deliveries: chosen.len() as u32,
-    };
+    let reply = Accepted { id: id.clone(), duplicate: false, deliveries: chosen.len() as u32 };
     let event = Event {
         at: moment.at,
         accepted: moment.now,
@@ -57,10 +48,7 @@ pub(super) fn publish(
         profile: profile_at,
         chosen,
     };
-    Ok(Decision::one(
-        Fact::EventAccepted(Arc::new(event)),
-        Reply::Accepted(reply),
-    ))
+    Ok(Decision::one(Fact::EventAccepted(Arc::new(event)), Reply::Accepted(reply)))
 }
 
 fn repeat(earlier: &Event, new: &NewEvent) -> Result<Decision, Rejection> {
@@ -68,9 +56,5 @@ fn repeat(earlier: &Event, new: &NewEvent) -> Result<Decision, Rejection> {
         return Err(Rejection::IdTaken);
     }
     let deliveries = earlier.chosen.len() as u32;
-    Ok(Decision::nothing(Reply::Accepted(Accepted {
-        id: earlier.id.clone(),
-        duplicate: true,
-        deliveries,
-    })))
+    Ok(Decision::nothing(Reply::Accepted(Accepted { id: earlier.id.clone(), duplicate: true, deliveries })))
 }

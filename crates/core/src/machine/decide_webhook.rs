@@ -17,10 +17,7 @@ pub(super) fn create(
 ) -> Result<Decision, Rejection> {
     kernel.directory.workspace(workspace).ok_or(Rejection::NoWorkspace)?;
     if kernel.directory.webhook_count(workspace) >= limits::WEBHOOKS_MAX {
-        return Err(Rejection::TooMany {
-            what: "webhooks in a workspace",
-            max: limits::WEBHOOKS_MAX,
-        });
+        return Err(Rejection::TooMany { what: "webhooks in a workspace", max: limits::WEBHOOKS_MAX });
     }
     let webhook = Arc::new(Webhook {
         id: WebhookId(kernel.webhooks_made + 1),
@@ -31,10 +28,7 @@ pub(super) fn create(
         version: moment.at,
         revision: moment.at,
     });
-    Ok(Decision::one(
-        Fact::WebhookCreated(Arc::clone(&webhook)),
-        Reply::Webhook(webhook),
-    ))
+    Ok(Decision::one(Fact::WebhookCreated(Arc::clone(&webhook)), Reply::Webhook(webhook)))
 }
 
 pub(super) fn change(
@@ -53,10 +47,7 @@ pub(super) fn change(
         webhook.revision = moment.at;
     }
     let webhook = Arc::new(webhook);
-    Ok(Decision::one(
-        Fact::WebhookChanged(Arc::clone(&webhook)),
-        Reply::Webhook(webhook),
-    ))
+    Ok(Decision::one(Fact::WebhookChanged(Arc::clone(&webhook)), Reply::Webhook(webhook)))
 }
 
 pub(super) fn delete(kernel: &Kernel, workspace: WorkspaceId, id: WebhookId) -> Result<Decision, Rejection> {

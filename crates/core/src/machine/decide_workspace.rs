@@ -29,10 +29,7 @@ pub(super) fn create(
 ) -> Result<Decision, Rejection> {
     kernel.directory.profile_named(profile).ok_or(Rejection::NoProfile)?;
     if kernel.directory.workspaces().len() >= limits::WORKSPACES_MAX {
-        return Err(Rejection::TooMany {
-            what: "workspaces",
-            max: limits::WORKSPACES_MAX,
-        });
+        return Err(Rejection::TooMany { what: "workspaces", max: limits::WORKSPACES_MAX });
     }
     let id = WorkspaceId(moment.at);
     let key_id = KeyId(Position::new(moment.at.block(), moment.at.index() + 1));
@@ -45,26 +42,15 @@ pub(super) fn create(
         created_at: moment.now,
     };
     let facts = vec![
-        Fact::WorkspaceCreated {
-            id,
-            name: name.into(),
-            profile: profile.into(),
-            sealing_key,
-        },
+        Fact::WorkspaceCreated { id, name: name.into(), profile: profile.into(), sealing_key },
         Fact::KeyCreated(key),
     ];
-    Ok(Decision {
-        facts,
-        reply: Reply::WorkspaceCreated(id, key_id),
-    })
+    Ok(Decision { facts, reply: Reply::WorkspaceCreated(id, key_id) })
 }
 
 pub(super) fn rename(kernel: &Kernel, id: WorkspaceId, name: &str) -> Result<Decision, Rejection> {
     kernel.directory.workspace(id).ok_or(Rejection::NoWorkspace)?;
-    Ok(Decision::one(
-        Fact::WorkspaceRenamed { id, name: name.into() },
-        Reply::Done,
-    ))
+    Ok(Decision::one(Fact::WorkspaceRenamed { id, name: name.into() }, Reply::Done))
 }
 
 pub(super) fn delete(kernel: &Kernel, id: WorkspaceId) -> Result<Decision, Rejection> {
@@ -80,35 +66,17 @@ pub(super) fn create_key(
     hash: KeyHash,
     moment: &Moment<'_>,
 ) -> Result<Decision, Rejection> {
-    let keys = &kernel
-        .directory
-        .workspace(workspace)
-        .ok_or(Rejection::NoWorkspace)?
-        .keys;
+    let keys = &kernel.directory.workspace(workspace).ok_or(Rejection::NoWorkspace)?.keys;
     if keys.len() >= limits::KEYS_MAX {
-        return Err(Rejection::TooMany {
-            what: "keys in a workspace",
-            max: limits::KEYS_MAX,
-        });
+        return Err(Rejection::TooMany { what: "keys in a workspace", max: limits::KEYS_MAX });
     }
     let id = KeyId(moment.at);
-    let key = Key {
-        id,
-        workspace,
-        name: name.into(),
-        scopes,
-        hash,
-        created_at: moment.now,
-    };
+    let key = Key { id, workspace, name: name.into(), scopes, hash, created_at: moment.now };
     Ok(Decision::one(Fact::KeyCreated(key), Reply::KeyCreated(id)))
 }
 
 pub(super) fn revoke_key(kernel: &Kernel, workspace: WorkspaceId, id: KeyId) -> Result<Decision, Rejection> {
-    let keys = &kernel
-        .directory
-        .workspace(workspace)
-        .ok_or(Rejection::NoWorkspace)?
-        .keys;
+    let keys = &kernel.directory.workspace(workspace).ok_or(Rejection::NoWorkspace)?.keys;
     keys.get(&id).ok_or(Rejection::NoKey)?;
     Ok(Decision::one(Fact::KeyRevoked { workspace, id }, Reply::Done))
 }

@@ -95,17 +95,8 @@ impl Taken {
             if free < wish + 1000 {
                 return Stamp::Millis(free);
             }
-            let last = self
-                .micros
-                .get(&second)
-                .copied()
-                .unwrap_or(0)
-                .max((wish % 1000) as u32 * 1000);
-            let next = if (last + 1).is_multiple_of(1000) {
-                last + 2
-            } else {
-                last + 1
-            };
+            let last = self.micros.get(&second).copied().unwrap_or(0).max((wish % 1000) as u32 * 1000);
+            let next = if (last + 1).is_multiple_of(1000) { last + 2 } else { last + 1 };
             if next < 1_000_000 {
                 return Stamp::Micros(second, next);
             }
@@ -121,17 +112,11 @@ impl Taken {
                 *last = micros.max(*last);
             }
             Stamp::Millis(ms) => {
-                let before = self
-                    .millis
-                    .range(..=ms)
-                    .next_back()
-                    .map(|(&first, &last)| (first, last));
+                let before = self.millis.range(..=ms).next_back().map(|(&first, &last)| (first, last));
                 if before.is_some_and(|(_, last)| last >= ms) {
                     return;
                 }
-                let first = before
-                    .filter(|&(_, last)| last + 1 == ms)
-                    .map_or(ms, |(first, _)| first);
+                let first = before.filter(|&(_, last)| last + 1 == ms).map_or(ms, |(first, _)| first);
                 let last = self.millis.remove(&(ms + 1)).unwrap_or(ms);
                 self.millis.insert(first, last);
             }
@@ -161,14 +146,8 @@ mod tests {
         let noon = "2026-02-19T12:00:00.000Z";
         assert_eq!(publish(&mut stamps, noon), noon);
         assert_eq!(publish(&mut stamps, noon), "2026-02-19T12:00:00.001Z");
-        assert_eq!(
-            publish(&mut stamps, "2026-02-19T12:00:00.001Z"),
-            "2026-02-19T12:00:00.002Z"
-        );
-        assert_eq!(
-            publish(&mut stamps, "2026-02-19T11:59:59.999Z"),
-            "2026-02-19T11:59:59.999Z"
-        );
+        assert_eq!(publish(&mut stamps, "2026-02-19T12:00:00.001Z"), "2026-02-19T12:00:00.002Z");
+        assert_eq!(publish(&mut stamps, "2026-02-19T11:59:59.999Z"), "2026-02-19T11:59:59.999Z");
     }
 
     #[test]

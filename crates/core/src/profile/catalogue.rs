@@ -71,12 +71,7 @@ impl TypePattern {
         let (chars_min, chars_max) = counts.split_once(',')?;
         let (chars_min, chars_max) = (chars_min.parse().ok()?, chars_max.parse().ok()?);
         let bounded = 1 <= chars_min && chars_min <= chars_max && chars_max <= EVENT_TYPE_CHARS_MAX;
-        (bounded).then_some(TypePattern {
-            text: text.into(),
-            allowed: characters(class)?,
-            chars_min,
-            chars_max,
-        })
+        (bounded).then_some(TypePattern { text: text.into(), allowed: characters(class)?, chars_min, chars_max })
     }
 }
 
@@ -104,20 +99,14 @@ pub(super) fn compile(text: &ProfileToml, campaign: Option<&[Box<str>]>) -> Resu
     match (&text.any_type, &*text.event_types) {
         (Some(any), []) => any_type(any, campaign.as_ref()).map(EventTypes::Any),
         (None, [_, ..]) => listed(text, campaign.as_ref()).map(EventTypes::Listed),
-        _ => Err(FieldError::new(
-            "event_types",
-            "must be there, or any_type, and not both",
-        )),
+        _ => Err(FieldError::new("event_types", "must be there, or any_type, and not both")),
     }
 }
 
 fn any_type(text: &AnyTypeToml, campaign: Option<&DataPath>) -> Result<AnyType, FieldError> {
     let pattern = TypePattern::parse(&text.pattern)
         .ok_or_else(|| FieldError::new("any_type.pattern", "must be of the form [A-Za-z0-9._-]{1,128}"))?;
-    let mut shape = Shape {
-        types: Types::OBJECT,
-        ..Shape::ANY
-    };
+    let mut shape = Shape { types: Types::OBJECT, ..Shape::ANY };
     if let Some(path) = campaign {
         schema::take(&mut shape, path, Capture::Campaign)?;
     }
@@ -141,10 +130,7 @@ fn listed(text: &ProfileToml, campaign: Option<&DataPath>) -> Result<Box<[EventT
 fn event_type(entry: &EventTypeToml, text: &ProfileToml, campaign: Option<&DataPath>) -> Result<EventType, FieldError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
     if entry.name.is_empty() || entry.name.len() > EVENT_TYPE_CHARS_MAX || !entry.name.bytes().all(plain) {
-        return Err(FieldError::new(
-            "name",
-            "must be 1 to 128 of A-Z, a-z, 0-9, ., _, : and -",
-        ));
+        return Err(FieldError::new("name", "must be 1 to 128 of A-Z, a-z, 0-9, ., _, : and -"));
     }
     let mut schema = schema::compile(&entry.schema, &text.schemas)?;
     if let Some(path) = campaign {
@@ -201,26 +187,15 @@ mod tests {
 
     #[test]
     fn a_pattern_of_another_form_is_refused() {
-        for text in [
-            "",
-            ".*",
-            "[a-z]",
-            "[]{1,2}",
-            "[a-z]{0,2}",
-            "[a-z]{3,2}",
-            "[a-z]{1,999}",
-            "[z-a]{1,2}",
-            "[ -~]{1,2}",
-        ] {
+        for text in
+            ["", ".*", "[a-z]", "[]{1,2}", "[a-z]{0,2}", "[a-z]{3,2}", "[a-z]{1,999}", "[z-a]{1,2}", "[ -~]{1,2}"]
+        {
             assert_eq!(TypePattern::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn space_goes_between_tokens_and_stays_in_strings() {
-        assert_eq!(
-            &*compact("{ \"a \\\" b\" :\n [ 1 , \"\\\\\" ] }"),
-            r#"{"a \" b":[1,"\\"]}"#
-        );
+        assert_eq!(&*compact("{ \"a \\\" b\" :\n [ 1 , \"\\\\\" ] }"), r#"{"a \" b":[1,"\\"]}"#);
     }
 }

@@ -23,9 +23,7 @@ fn read(text: &[u8]) -> Option<()> {
 }
 
 fn number(digits: &[u8]) -> Option<i32> {
-    digits
-        .iter()
-        .try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i32::from(d - b'0')))
+    digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i32::from(d - b'0')))
 }
 
 /// What follows the fraction of the second, if there is one.

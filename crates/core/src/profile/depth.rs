@@ -13,9 +13,7 @@ pub fn depth_within(json: &[u8], max: usize) -> bool {
 fn openers(json: &[u8]) -> usize {
     // `[` and `{` differ in this one bit, and no other byte becomes `{` by setting it.
     let opens = |b: &u8| u8::from(b | 0x20 == b'{');
-    json.chunks(255)
-        .map(|chunk| usize::from(chunk.iter().map(opens).sum::<u8>()))
-        .sum()
+    json.chunks(255).map(|chunk| usize::from(chunk.iter().map(opens).sum::<u8>())).sum()
 }
 
 fn walk(json: &[u8], max: usize) -> bool {

@@ -54,17 +54,12 @@ impl Envelope {
         let (steps, mut picks) = template::compile(template).map_err(fault)?;
         let has_custom = steps.contains(&Step::CustomFields);
         if has_custom != look_in.is_some() {
-            return Err(fault(
-                "$custom_fields and the table custom_fields must both be there, or neither".into(),
-            ));
+            return Err(fault("$custom_fields and the table custom_fields must both be there, or neither".into()));
         }
         for path in look_in.unwrap_or_default() {
             picks.place(&path.iter().map(|name| &**name).collect::<Vec<_>>());
         }
-        Ok(Envelope {
-            steps: steps.into(),
-            picks,
-        })
+        Ok(Envelope { steps: steps.into(), picks })
     }
 
     /// Appends the body to `out`.

@@ -55,11 +55,7 @@ impl<'a> Picked<'a, '_> {
 
     /// What the `name`-th custom field is in the first place that has it.
     pub fn custom(&self, name: usize) -> Option<&'a str> {
-        self.custom
-            .iter()
-            .skip(name)
-            .step_by(self.names.len())
-            .find_map(|found| *found)
+        self.custom.iter().skip(name).step_by(self.names.len()).find_map(|found| *found)
     }
 
     fn forget(&mut self, pick: &Pick) {
@@ -93,19 +89,11 @@ impl Picks {
     /// One pass over `data`. Where it cannot be read, what was found until there counts.
     pub fn pick<'a, 'n>(&self, data: &'a [u8], names: &'n [&'n str]) -> Picked<'a, 'n> {
         let slots = vec![Found::Nothing; self.slots];
-        let mut picked = Picked {
-            slots,
-            custom: vec![None; self.places * names.len()],
-            names,
-        };
+        let mut picked = Picked { slots, custom: vec![None; self.places * names.len()], names };
         if !self.members.is_empty() {
             // Only data that was never checked can fail here, as text or as JSON.
             let text = std::str::from_utf8(data).unwrap_or_default();
-            let walk = Walk {
-                members: &self.members,
-                place: None,
-                picked: &mut picked,
-            };
+            let walk = Walk { members: &self.members, place: None, picked: &mut picked };
             let _ = walk.deserialize(&mut serde_json::Deserializer::from_str(text));
         }
         picked
@@ -116,18 +104,11 @@ impl Picks {
 fn find<'p>(members: &'p mut Vec<Pick>, path: &[&str]) -> &'p mut Pick {
     let (first, rest) = path.split_first().expect("a path names at least one member");
     let index = members.iter().position(|m| *m.name == **first).unwrap_or_else(|| {
-        members.push(Pick {
-            name: (*first).into(),
-            ..Pick::default()
-        });
+        members.push(Pick { name: (*first).into(), ..Pick::default() });
         members.len() - 1
     });
     let pick = &mut members[index];
-    if rest.is_empty() {
-        pick
-    } else {
-        find(&mut pick.members, rest)
-    }
+    if rest.is_empty() { pick } else { find(&mut pick.members, rest) }
 }
 
 /// A value about to be read that may be an object with something to pick.
@@ -163,11 +144,7 @@ impl<'a> Visitor<'a> for Walk<'_, 'a, '_> {
             match (pick, wanted.name) {
                 (None, None) => drop(map.next_value::<IgnoredAny>()?),
                 (Some(pick), None) if !pick.whole => {
-                    let found = map.next_value_seed(Walk {
-                        members: &pick.members,
-                        place: pick.place,
-                        picked,
-                    })?;
+                    let found = map.next_value_seed(Walk { members: &pick.members, place: pick.place, picked })?;
                     pick.slot.into_iter().for_each(|slot| picked.slots[slot] = found);
                 }
                 (pick, name) => {
@@ -222,11 +199,7 @@ fn keep_whole<'a>(pick: &Pick, text: &'a str, picked: &mut Picked<'a, '_>) -> se
         picked.slots[slot] = Found::Text(text);
     }
     if text.starts_with('{') && (pick.place.is_some() || !pick.members.is_empty()) {
-        let walk = Walk {
-            members: &pick.members,
-            place: pick.place,
-            picked,
-        };
+        let walk = Walk { members: &pick.members, place: pick.place, picked };
         walk.deserialize(&mut serde_json::Deserializer::from_str(text))?;
     }
     Ok(())

@@ -53,20 +53,12 @@ const SECRET_CHARS_MAX: usize = 4096;
 pub(super) fn name(text: &str) -> Result<Box<str>, FieldError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     let fits = !text.is_empty() && text.len() <= NAME_CHARS_MAX && text.bytes().all(allowed);
-    if fits {
-        Ok(text.into())
-    } else {
-        Err(FieldError::new("name", "must be 1 to 64 of a-z, 0-9, - and _"))
-    }
+    if fits { Ok(text.into()) } else { Err(FieldError::new("name", "must be 1 to 64 of a-z, 0-9, - and _")) }
 }
 
 pub(super) fn label(field: &str, text: &str) -> Result<Box<str>, FieldError> {
     let fits = !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX;
-    if fits {
-        Ok(text.into())
-    } else {
-        Err(FieldError::new(field, "must be 1 to 64 characters"))
-    }
+    if fits { Ok(text.into()) } else { Err(FieldError::new(field, "must be 1 to 64 characters")) }
 }
 
 pub(super) fn retry(text: &RetryToml) -> Result<RetryPolicy, FieldError> {
@@ -81,10 +73,7 @@ pub(super) fn retry(text: &RetryToml) -> Result<RetryPolicy, FieldError> {
     if !(0.0..=1.0).contains(&text.jitter) {
         return Err(FieldError::new("retry.jitter", "must be from 0 to 1"));
     }
-    Ok(RetryPolicy {
-        delays,
-        jitter_permille: (text.jitter * 1000.0).round() as u16,
-    })
+    Ok(RetryPolicy { delays, jitter_permille: (text.jitter * 1000.0).round() as u16 })
 }
 
 pub(super) fn secret(text: &SecretToml) -> Result<SecretRule, FieldError> {
@@ -96,11 +85,7 @@ pub(super) fn secret(text: &SecretToml) -> Result<SecretRule, FieldError> {
         let message = format!("must be bounds from 1 to {SECRET_CHARS_MAX}, the lower one first");
         return Err(FieldError::new("secret.chars_min", message));
     }
-    Ok(SecretRule {
-        header: text.header.as_str().into(),
-        chars_min: text.chars_min,
-        chars_max: text.chars_max,
-    })
+    Ok(SecretRule { header: text.header.as_str().into(), chars_min: text.chars_min, chars_max: text.chars_max })
 }
 
 /// A path in `data`: member names, outermost first, never none.
@@ -135,13 +120,6 @@ mod tests {
         for jitter in [-0.1, 1.1, f64::NAN] {
             assert!(retry(&RetryToml { delays: vec![], jitter }).is_err(), "{jitter}");
         }
-        assert_eq!(
-            retry(&RetryToml {
-                delays: vec![],
-                jitter: 0.1
-            })
-            .map(|r| r.jitter_permille),
-            Ok(100)
-        );
+        assert_eq!(retry(&RetryToml { delays: vec![], jitter: 0.1 }).map(|r| r.jitter_permille), Ok(100));
     }
 }

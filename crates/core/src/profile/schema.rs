@@ -34,22 +34,14 @@ pub(super) fn compile(name: &str, texts: &Texts) -> Result<Schema, FieldError> {
     if shape.types != Types::OBJECT {
         return Err(FieldError::new(at, "must have the type object"));
     }
-    Ok(Schema {
-        json: value.to_string().into(),
-        shape,
-    })
+    Ok(Schema { json: value.to_string().into(), shape })
 }
 
 fn read(name: &str, texts: &Texts) -> Result<Value, FieldError> {
     let field = || format!("schemas.{name}");
-    let text = texts
-        .get(name)
-        .ok_or_else(|| FieldError::new(field(), "is referred to and missing"))?;
+    let text = texts.get(name).ok_or_else(|| FieldError::new(field(), "is referred to and missing"))?;
     if !super::depth_within(text.as_bytes(), JSON_DEPTH_MAX) {
-        return Err(FieldError::new(
-            field(),
-            format!("is nested deeper than {JSON_DEPTH_MAX} levels"),
-        ));
+        return Err(FieldError::new(field(), format!("is nested deeper than {JSON_DEPTH_MAX} levels")));
     }
     serde_json::from_str(text).map_err(|e| FieldError::new(field(), format!("is not JSON: {e}")))
 }
@@ -74,9 +66,7 @@ fn reference(map: &Map<String, Value>) -> Option<String> {
 
 fn shape_of(value: &Value, at: &str) -> Result<Shape, FieldError> {
     let fault = |message: String| FieldError::new(at, message);
-    let map = value
-        .as_object()
-        .ok_or_else(|| fault("must be an object of keywords".into()))?;
+    let map = value.as_object().ok_or_else(|| fault("must be an object of keywords".into()))?;
     let mut shape = Shape::ANY;
     for (keyword, value) in map {
         match keyword.as_str() {
@@ -97,9 +87,9 @@ fn shape_of(value: &Value, at: &str) -> Result<Shape, FieldError> {
     }
     match () {
         () if shape.members.len() > MEMBERS_MAX => Err(fault(format!("describes more than {MEMBERS_MAX} members"))),
-        () if !shape.is_leaf() && (shape.date_time || shape.one_of.is_some()) => Err(fault(
-            "enum and format cannot stand beside properties, required or items".into(),
-        )),
+        () if !shape.is_leaf() && (shape.date_time || shape.one_of.is_some()) => {
+            Err(fault("enum and format cannot stand beside properties, required or items".into()))
+        }
         () => Ok(shape),
     }
 }
@@ -116,17 +106,15 @@ fn types(value: &Value) -> Option<Types> {
         _ => None,
     };
     match value {
-        Value::Array(names) if !names.is_empty() => names
-            .iter()
-            .try_fold(Types(0), |types, name| Some(types.with(one(name)?))),
+        Value::Array(names) if !names.is_empty() => {
+            names.iter().try_fold(Types(0), |types, name| Some(types.with(one(name)?)))
+        }
         name => one(name),
     }
 }
 
 fn properties(shape: &mut Shape, value: &Value, at: &str) -> Result<(), FieldError> {
-    let map = value
-        .as_object()
-        .ok_or_else(|| FieldError::new(at, "properties: must be an object"))?;
+    let map = value.as_object().ok_or_else(|| FieldError::new(at, "properties: must be an object"))?;
     for (name, value) in map {
         let described = shape_of(value, &format!("{at}.{name}"))?;
         member(shape, name).shape = described;
@@ -144,12 +132,7 @@ fn require(shape: &mut Shape, value: &Value) -> Option<()> {
 /// The member of that name, made if it is not there.
 fn member<'s>(shape: &'s mut Shape, name: &str) -> &'s mut Member {
     let index = shape.members.iter().position(|m| *m.name == *name).unwrap_or_else(|| {
-        shape.members.push(Member {
-            name: name.into(),
-            required: false,
-            shape: Shape::ANY,
-            takes: None,
-        });
+        shape.members.push(Member { name: name.into(), required: false, shape: Shape::ANY, takes: None });
         shape.members.len() - 1
     });
     &mut shape.members[index]

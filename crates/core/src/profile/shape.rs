@@ -51,14 +51,8 @@ pub(super) struct Member {
 }
 
 impl Shape {
-    pub const ANY: Shape = Shape {
-        types: Types::ANY,
-        one_of: None,
-        date_time: false,
-        members: Vec::new(),
-        items: None,
-        capture: None,
-    };
+    pub const ANY: Shape =
+        Shape { types: Types::ANY, one_of: None, date_time: false, members: Vec::new(), items: None, capture: None };
 
     /// Whether the pass need not look inside.
     pub fn is_leaf(&self) -> bool {
@@ -67,27 +61,13 @@ impl Shape {
 
     /// Checks a whole `data`.
     pub fn check(&self, json: &str) -> Result<Checked, Vec<FieldError>> {
-        let mut pass = Pass {
-            errors: Vec::new(),
-            checked: Checked::default(),
-        };
+        let mut pass = Pass { errors: Vec::new(), checked: Checked::default() };
         let mut reader = serde_json::Deserializer::from_str(json);
-        let walk = Walk {
-            shape: self,
-            at: &Path::Root,
-            pass: &mut pass,
-        };
+        let walk = Walk { shape: self, at: &Path::Root, pass: &mut pass };
         if let Err(error) = walk.deserialize(&mut reader).and_then(|()| reader.end()) {
-            return Err(vec![FieldError::new(
-                "data",
-                format!("cannot be read as JSON: {error}"),
-            )]);
+            return Err(vec![FieldError::new("data", format!("cannot be read as JSON: {error}"))]);
         }
-        if pass.errors.is_empty() {
-            Ok(pass.checked)
-        } else {
-            Err(pass.errors)
-        }
+        if pass.errors.is_empty() { Ok(pass.checked) } else { Err(pass.errors) }
     }
 }
 
@@ -151,9 +131,7 @@ impl Pass {
             self.fault(at, || format!("must be {}", list(&names)));
         }
         if shape.date_time && !is_date_time(&text) {
-            self.fault(at, || {
-                "must be an RFC 3339 date-time, such as 2026-02-19T10:30:00Z".into()
-            });
+            self.fault(at, || "must be an RFC 3339 date-time, such as 2026-02-19T10:30:00Z".into());
         }
         self.take(shape.capture, &text);
     }
@@ -175,11 +153,7 @@ impl Pass {
 /// The content of a JSON string; `None` where it is not Unicode.
 fn unescape(raw: &str) -> Option<Cow<'_, str>> {
     let content = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if content.contains('\\') {
-        serde_json::from_str(raw).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(content))
-    }
+    if content.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(content)) }
 }
 
 /// One place of the document about to be read.
@@ -223,11 +197,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             if let Some(capture) = member.takes {
                 *pass.slot(capture) = None;
             }
-            map.next_value_seed(Walk {
-                shape: &member.shape,
-                at: &Path::Member(at, &member.name),
-                pass,
-            })?;
+            map.next_value_seed(Walk { shape: &member.shape, at: &Path::Member(at, &member.name), pass })?;
         }
         for (index, member) in shape.members.iter().enumerate() {
             if member.required && seen & 1 << index == 0 {
@@ -242,14 +212,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         pass.expect(shape, Types::ARRAY, at);
         let items = shape.items.as_deref().unwrap_or(&ANYTHING);
         let mut index = 0;
-        while seq
-            .next_element_seed(Walk {
-                shape: items,
-                at: &Path::Item(at, index),
-                pass,
-            })?
-            .is_some()
-        {
+        while seq.next_element_seed(Walk { shape: items, at: &Path::Item(at, index), pass })?.is_some() {
             index += 1;
         }
         Ok(())
@@ -276,11 +239,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        let kind = if is_integral(number) {
-            Types::INTEGER
-        } else {
-            Types::FRACTION
-        };
+        let kind = if is_integral(number) { Types::INTEGER } else { Types::FRACTION };
         self.pass.expect(self.shape, kind, self.at);
         Ok(())
     }

@@ -20,10 +20,7 @@ use std::fmt;
 /// When it is not JSON, or refers to what there is not.
 pub(super) fn compile(template: &str) -> Result<(Vec<Step>, Picks), String> {
     let json: &RawValue = serde_json::from_str(template).map_err(|e| format!("is not JSON: {e}"))?;
-    let mut compiler = Compiler {
-        steps: Vec::new(),
-        picks: Picks::default(),
-    };
+    let mut compiler = Compiler { steps: Vec::new(), picks: Picks::default() };
     compiler.value(json.get())?;
     Ok((compiler.steps, compiler.picks))
 }
@@ -48,11 +45,7 @@ impl Compiler {
             Some(b'[') => self.array(json),
             Some(b'"') => {
                 let text: String = serde_json::from_str(json).map_err(|e| e.to_string())?;
-                let step = if text.starts_with('$') {
-                    step_of(&text)?
-                } else {
-                    Step::Text(quoted(&text).into())
-                };
+                let step = if text.starts_with('$') { step_of(&text)? } else { Step::Text(quoted(&text).into()) };
                 match step {
                     Step::Text(text) => self.text(&text),
                     step => self.steps.push(step),
@@ -113,9 +106,7 @@ impl Compiler {
         let path: Vec<&str> = path.split('.').collect();
         let named = |name: &str| !name.is_empty() && !name.contains(['{', '}', '.', ',']);
         if !path.iter().all(|name| named(name)) || only.is_some_and(|names| !names.split(',').all(named)) {
-            return Err(format!(
-                "$data.{reference} is not of the form $data.a.b or $data.a{{x,y}}"
-            ));
+            return Err(format!("$data.{reference} is not of the form $data.a.b or $data.a{{x,y}}"));
         }
         let inner = |picks: &mut Picks, name: &str| Member {
             key: format!("{}:", quoted(name)).into(),
@@ -124,11 +115,7 @@ impl Compiler {
         };
         let slot = self.picks.slot(&path, only.is_none());
         let only = only.map(|names| names.split(',').map(|name| inner(&mut self.picks, name)).collect());
-        Ok(Member {
-            key: key.into(),
-            slot,
-            only,
-        })
+        Ok(Member { key: key.into(), slot, only })
     }
 }
 

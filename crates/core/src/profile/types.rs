@@ -86,16 +86,8 @@ mod tests {
 
     #[test]
     fn a_value_has_the_type_that_it_begins_like() {
-        let cases = [
-            ("\"1\"", Types::STRING),
-            ("{}", Types::OBJECT),
-            ("[1]", Types::ARRAY),
-            ("null", Types::NULL),
-        ];
-        for (raw, types) in cases
-            .into_iter()
-            .chain([("true", Types::BOOLEAN), ("false", Types::BOOLEAN)])
-        {
+        let cases = [("\"1\"", Types::STRING), ("{}", Types::OBJECT), ("[1]", Types::ARRAY), ("null", Types::NULL)];
+        for (raw, types) in cases.into_iter().chain([("true", Types::BOOLEAN), ("false", Types::BOOLEAN)]) {
             assert_eq!(Types::of(raw), types, "{raw}");
         }
     }
@@ -113,10 +105,7 @@ mod tests {
     #[test]
     fn types_are_told_in_words() {
         let number = Types::INTEGER.with(Types::FRACTION);
-        assert_eq!(
-            Types::STRING.with(number).with(Types::NULL).describe(),
-            "a string, a number or null"
-        );
+        assert_eq!(Types::STRING.with(number).with(Types::NULL).describe(), "a string, a number or null");
         assert_eq!(Types::INTEGER.describe(), "an integer");
     }
 }

@@ -60,15 +60,9 @@ impl Peer {
             if self.stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
                 return None;
             }
-            if let Some(head) = bytes
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-                .filter(|_| whole == usize::MAX)
-            {
+            if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n").filter(|_| whole == usize::MAX) {
                 let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-                let length = text
-                    .lines()
-                    .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
                 whole = head + 4 + length.unwrap_or(0);
             }
         }
@@ -93,23 +87,14 @@ where
     F: Fn(Peer) -> R + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
-    let url = format!(
-        "http://{}/hook?token=hidden",
-        listener.local_addr().expect("it is bound")
-    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let url = format!("http://{}/hook?token=hidden", listener.local_addr().expect("it is bound"));
     let seen = Arc::new(Seen::default());
     let shared = Arc::clone(&seen);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
-            tokio::spawn(behave(Peer {
-                stream,
-                number,
-                seen: Arc::clone(&shared),
-            }));
+            tokio::spawn(behave(Peer { stream, number, seen: Arc::clone(&shared) }));
         }
     });
     Server { url, seen }
@@ -128,9 +113,7 @@ pub async fn answering(bytes: impl Into<Vec<u8>>) -> Server {
 /// A dispatcher that may go where `allow` says.
 pub fn dispatcher(allow: &[&str]) -> Dispatcher {
     let policy = AddressPolicy::from_words(allow).expect("the words are ranges");
-    Dispatcher::new(Arc::new(
-        Config::new::<&[u8]>(policy, false, &[]).expect("no extra roots to misread"),
-    ))
+    Dispatcher::new(Arc::new(Config::new::<&[u8]>(policy, false, &[]).expect("no extra roots to misread")))
 }
 
 pub fn target(url: &str) -> Target {
@@ -139,19 +122,10 @@ pub fn target(url: &str) -> Target {
 
 pub fn request(target: &Target, timeout: Duration) -> Request<'_> {
     let headers = vec![
-        (
-            hyper::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
+        (hyper::header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (hyper::header::AUTHORIZATION, HeaderValue::from_static("hidden")),
     ];
-    Request {
-        target,
-        headers,
-        body: Bytes::from_static(b"{\"a\":1}"),
-        timeout,
-        now: NOW,
-    }
+    Request { target, headers, body: Bytes::from_static(b"{\"a\":1}"), timeout, now: NOW }
 }
 
 /// One attempt that nobody withdraws.
@@ -182,11 +156,7 @@ pub fn assert_unanswered(answer: &Answer, kind: ErrorKind) -> &str {
 pub fn assert_failure(answer: &Answer, kind: ErrorKind) -> &str {
     let failure = answer.exchange.failure.as_ref().expect("it failed");
     assert_eq!(failure.kind, kind, "{}", failure.message);
-    assert!(
-        failure.message.starts_with(&format!("{}: ", kind.as_str())),
-        "{}",
-        failure.message
-    );
+    assert!(failure.message.starts_with(&format!("{}: ", kind.as_str())), "{}", failure.message);
     assert!(!failure.message.contains("hidden"), "{}", failure.message);
     &failure.message
 }

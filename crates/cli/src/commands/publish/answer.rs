@@ -43,11 +43,7 @@ struct Batch {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.message.is_empty() {
-            &self.code
-        } else {
-            &self.message
-        })?;
+        f.write_str(if self.message.is_empty() { &self.code } else { &self.message })?;
         for Field { field, message } in self.errors.iter().take(3) {
             write!(f, " [{field}: {message}]")?;
         }
@@ -78,10 +74,7 @@ pub fn problem(body: &[u8]) -> String {
 
 /// One line of text from elsewhere, fit for a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE_MAX)
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_MAX).collect()
 }
 
 #[cfg(test)]
@@ -89,11 +82,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &'static str) -> Reply {
-        Reply {
-            status: StatusCode::from_u16(status).unwrap(),
-            retry_after: None,
-            body: body.into(),
-        }
+        Reply { status: StatusCode::from_u16(status).unwrap(), retry_after: None, body: body.into() }
     }
 
     #[test]
@@ -101,23 +90,14 @@ mod tests {
         let body = r#"{"data":[{"id":"a","error":{"code":"validation_failed","message":"no","errors":[
             {"field":"type","message":"not in the catalogue"}]}}]}"#;
         let entries = entries(&reply(422, body)).unwrap();
-        assert_eq!(
-            entries[0].error.as_ref().unwrap().to_string(),
-            "no [type: not in the catalogue]"
-        );
+        assert_eq!(entries[0].error.as_ref().unwrap().to_string(), "no [type: not in the catalogue]");
     }
 
     #[test]
     fn an_error_for_all_of_it_says_what_the_server_said() {
-        let error = entries(&reply(
-            401,
-            r#"{"status":"error","code":"unauthorized","message":"unknown key"}"#,
-        ));
+        let error = entries(&reply(401, r#"{"status":"error","code":"unauthorized","message":"unknown key"}"#));
         assert_eq!(error.unwrap_err().to_string(), "the server answered 401 unknown key");
         let error = entries(&reply(200, "<h1>\x1b[2Jhello\n</h1>"));
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "the server answered 200 <h1> [2Jhello </h1>"
-        );
+        assert_eq!(error.unwrap_err().to_string(), "the server answered 200 <h1> [2Jhello </h1>");
     }
 }

@@ -86,22 +86,12 @@ struct Line {
 impl<R: Read> Batcher<R> {
     fn new(input: R, lines_max: usize, bytes_max: usize) -> Self {
         let input = BufReader::with_capacity(READ_BUFFER, input);
-        Self {
-            input,
-            lines_max,
-            bytes_max,
-            line_number: 0,
-            read: 0,
-            carried: None,
-        }
+        Self { input, lines_max, bytes_max, line_number: 0, read: 0, carried: None }
     }
 
     /// The next piece; `early` says whether a batch may end before it is full because more would have to be waited for.
     fn next(&mut self, early: impl Fn() -> bool) -> io::Result<Option<Piece>> {
-        let mut batch = Batch {
-            all_have_ids: true,
-            ..Batch::default()
-        };
+        let mut batch = Batch { all_have_ids: true, ..Batch::default() };
         while batch.lines.len() < self.lines_max {
             if !batch.lines.is_empty() && self.carried.is_none() && self.input.buffer().is_empty() && early() {
                 break;
@@ -147,10 +137,7 @@ impl<R: Read> Batcher<R> {
             if end > 0 {
                 bytes.truncate(end);
                 bytes.push(b'\n');
-                return Ok(Some(Line {
-                    number,
-                    bytes: Some(bytes),
-                }));
+                return Ok(Some(Line { number, bytes: Some(bytes) }));
             }
         }
     }
@@ -217,9 +204,7 @@ mod tests {
 
     #[test]
     fn every_line_ends_in_one_line_feed_and_all_input_is_counted() {
-        let Some(Piece::Batch(batch)) = pieces(b"{1}\r\n{2}", 9, 1_000).pop() else {
-            panic!("no batch")
-        };
+        let Some(Piece::Batch(batch)) = pieces(b"{1}\r\n{2}", 9, 1_000).pop() else { panic!("no batch") };
         assert_eq!((batch.bytes.as_slice(), batch.read), (b"{1}\n{2}\n".as_slice(), 8));
     }
 
@@ -234,9 +219,7 @@ mod tests {
     #[test]
     fn a_pipe_that_runs_dry_ends_a_batch() {
         let mut batcher = Batcher::new(b"{1}\n".chain(b"{2}\n".as_slice()), 9, 1_000);
-        let Ok(Some(Piece::Batch(batch))) = batcher.next(|| true) else {
-            panic!("no batch")
-        };
+        let Ok(Some(Piece::Batch(batch))) = batcher.next(|| true) else { panic!("no batch") };
         assert_eq!(batch.lines, [1]);
     }
 

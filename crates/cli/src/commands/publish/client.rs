@@ -27,10 +27,7 @@ pub struct Reply {
 impl Reply {
     /// Nothing was accepted and the same request may be sent later.
     pub fn is_later(&self) -> bool {
-        matches!(
-            self.status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        )
+        matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
     }
 }
 
@@ -64,21 +61,16 @@ impl Client {
             Some("http") => {}
             Some("https") => {
                 return Err(
-                    "publish speaks http only, not https: send to the server itself, not through TLS".to_owned(),
+                    "publish speaks http only, not https: send to the server itself, not through TLS".to_owned()
                 );
             }
             _ => return Err(bad()),
         }
-        let authority = uri
-            .authority()
-            .filter(|authority| !authority.as_str().contains('@'))
-            .ok_or_else(bad)?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(bad)?;
         if uri.query().is_some() {
             return Err(bad());
         }
-        let path = format!("{}/v1/events", uri.path().trim_end_matches('/'))
-            .parse()
-            .map_err(|_| bad())?;
+        let path = format!("{}/v1/events", uri.path().trim_end_matches('/')).parse().map_err(|_| bad())?;
         let mut authorization =
             HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| "--key is not visible ASCII".to_owned())?;
         authorization.set_sensitive(true);
@@ -106,32 +98,18 @@ impl Client {
         headers.insert(HOST, self.authority.clone());
         headers.insert(AUTHORIZATION, self.authorization.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION"))),
-        );
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION"))));
         let exchange = async {
             let response = connection.send_request(request).await.map_err(lost)?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX)
-                .collect()
-                .await
-                .map_err(lost)?
-                .to_bytes();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(lost)?.to_bytes();
             let seconds = |value: &HeaderValue| value.to_str().ok()?.parse().ok().map(Duration::from_secs);
             let retry_after = head.headers.get(RETRY_AFTER).and_then(seconds);
-            Ok(Reply {
-                status: head.status,
-                retry_after,
-                body,
-            })
+            Ok(Reply { status: head.status, retry_after, body })
         };
-        let reply = timeout(ANSWER_WAIT_MAX, exchange).await.unwrap_or_else(|_| {
-            Err(SendError::Lost(format!(
-                "no answer within {} s",
-                ANSWER_WAIT_MAX.as_secs()
-            )))
-        })?;
+        let reply = timeout(ANSWER_WAIT_MAX, exchange)
+            .await
+            .unwrap_or_else(|_| Err(SendError::Lost(format!("no answer within {} s", ANSWER_WAIT_MAX.as_secs()))))?;
         self.connection = Some(connection);
         Ok(reply)
     }
@@ -152,10 +130,7 @@ impl Client {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(SendError::Unsent(format!("{to}: {error}"))),
             Err(_) => {
-                return Err(SendError::Unsent(format!(
-                    "{to} within {} s",
-                    CONNECT_WAIT_MAX.as_secs()
-                )));
+                return Err(SendError::Unsent(format!("{to} within {} s", CONNECT_WAIT_MAX.as_secs())));
             }
         };
         // Only latency is lost without it.

@@ -19,11 +19,7 @@ fn attempts(story: &Story) -> Vec<(u32, Outcome)> {
         Fact::AttemptFinished { attempt, .. } => Some((attempt.number, attempt.outcome)),
         _ => None,
     };
-    story
-        .records
-        .iter()
-        .filter_map(|record| attempt(&record.fact))
-        .collect()
+    story.records.iter().filter_map(|record| attempt(&record.fact)).collect()
 }
 
 #[test]
@@ -33,10 +29,7 @@ fn genesy_gets_four_attempts_after_30_s_5_m_and_50_m_and_is_exhausted() {
     // Each delay counts from the end of an attempt, which takes 20 ms here.
     assert_eq!(began, [0, 30_020, 330_040, 3_330_060]);
     use Outcome::{Exhausted, Retrying};
-    assert_eq!(
-        attempts(&story),
-        [(1, Retrying), (2, Retrying), (3, Retrying), (4, Exhausted)]
-    );
+    assert_eq!(attempts(&story), [(1, Retrying), (2, Retrying), (3, Retrying), (4, Exhausted)]);
     assert_eq!(story.cells[&key].status, Status::Exhausted);
     assert_eq!(story.effects, [Effect::Free(key, Millis(20))]);
 }
@@ -56,10 +49,7 @@ fn snaily_gets_fifteen_attempts_twelve_hours_apart_and_is_removed() {
 fn a_2xx_ends_the_delivery_and_frees_its_slot() {
     let (mut story, webhook, key) = Story::delivery_by(None);
     story.fail(key);
-    assert_eq!(
-        story.effects,
-        [Effect::Free(key, Millis(20)), Effect::Sleep(story.cells[&key])]
-    );
+    assert_eq!(story.effects, [Effect::Free(key, Millis(20)), Effect::Sleep(story.cells[&key])]);
     assert_eq!(story.succeed(key).status, Status::Succeeded);
     assert_eq!(story.effects, [Effect::Free(key, Millis(20))]);
     assert_eq!(story.kernel.pending_of(webhook), 0);
@@ -69,11 +59,7 @@ fn a_2xx_ends_the_delivery_and_frees_its_slot() {
 fn retry_after_lengthens_a_tier_to_at_most_twice() {
     for (asked, given) in [(1, 30_000), (45_000, 45_000), (86_400_000, 60_000)] {
         let (mut story, _, key) = Story::delivery_by(None);
-        assert_eq!(
-            story.fail_asking(key, asked).due,
-            story.now + Millis(given),
-            "asked for {asked} ms"
-        );
+        assert_eq!(story.fail_asking(key, asked).due, story.now + Millis(given), "asked for {asked} ms");
     }
 }
 
@@ -82,13 +68,7 @@ fn the_policy_in_force_at_the_failure_decides() {
     let (mut story, webhook, key) = Story::delivery_by(None);
     story.fail(key);
     let retry_policy = Some(Some(policy(&[1_000, 2_000], 0)));
-    story.change(
-        webhook,
-        crate::webhook::Change {
-            retry_policy,
-            ..Default::default()
-        },
-    );
+    story.change(webhook, crate::webhook::Change { retry_policy, ..Default::default() });
     assert_eq!(story.fail(key).due, story.now + Millis(2_000));
     assert_eq!(story.fail(key).status, Status::Exhausted);
 }
@@ -97,13 +77,8 @@ fn the_policy_in_force_at_the_failure_decides() {
 fn an_outcome_of_a_delivery_that_nobody_knows_is_refused() {
     let (mut story, _, key) = Story::delivery_by(None);
     story.fail(key);
-    let Some(Fact::AttemptFinished { attempt, .. }) = story.facts.first().cloned() else {
-        panic!("an attempt ended")
-    };
-    let unknown = DeliveryKey {
-        event: Position::new(99, 0),
-        ..key
-    };
+    let Some(Fact::AttemptFinished { attempt, .. }) = story.facts.first().cloned() else { panic!("an attempt ended") };
+    let unknown = DeliveryKey { event: Position::new(99, 0), ..key };
     let measured = crate::command::Measured {
         started: attempt.started,
         exchange: attempt.exchange,

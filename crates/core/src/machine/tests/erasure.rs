@@ -20,7 +20,8 @@ fn only_id(story: &Story) -> String {
 #[test]
 fn erasing_cancels_what_is_pending_and_leaves_what_has_ended() {
     let mut story = Story::of("snaily");
-    let (ended, pending) = (story.webhook(settings(&["contact.connected"])), story.webhook(settings(&["contact.connected"])));
+    let (ended, pending) =
+        (story.webhook(settings(&["contact.connected"])), story.webhook(settings(&["contact.connected"])));
     let keys = story.publish("contact.connected");
     story.succeed(keys[0]);
     let id = only_id(&story);

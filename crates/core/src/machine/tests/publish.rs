@@ -11,10 +11,7 @@ use crate::webhook::{CampaignId, Change, Settings};
 const SENT: &str = "EMAIL_SENT";
 
 fn campaign(text: &str) -> CampaignId {
-    CampaignId {
-        text: text.into(),
-        is_number: false,
-    }
+    CampaignId { text: text.into(), is_number: false }
 }
 
 fn chosen(story: &Story) -> Vec<u64> {
@@ -29,9 +26,7 @@ fn the_same_event_again_is_answered_as_before_and_leaves_no_fact() {
     assert!(!first.duplicate && first.deliveries == 1);
     // Whoever subscribed meanwhile does not change the answer.
     story.webhook(settings(&[SENT]));
-    let again = story
-        .accept(event(Some("order-1"), SENT, "{}"))
-        .expect("it is the same");
+    let again = story.accept(event(Some("order-1"), SENT, "{}")).expect("it is the same");
     assert!(again.duplicate && again.deliveries == 1 && again.id == first.id);
     assert_eq!((story.facts.len(), story.effects.len()), (0, 0));
 }
@@ -61,14 +56,7 @@ fn an_id_is_taken_in_its_own_workspace_only() {
     story.accept(event(Some("order-1"), SENT, "{}")).expect("it is new");
     let workspace = story.another_workspace("genesy");
     let other = event(Some("order-1"), SENT, "{ }");
-    assert!(
-        story
-            .tell(Command::Publish {
-                workspace,
-                event: other
-            })
-            .is_ok()
-    );
+    assert!(story.tell(Command::Publish { workspace, event: other }).is_ok());
 }
 
 #[test]
@@ -96,26 +84,10 @@ fn webhooks_get_the_types_that_they_list_in_the_order_of_their_ids() {
 fn webhooks_of_some_campaigns_get_only_their_events() {
     let mut story = Story::of("genesy");
     story.webhook(settings(&[SENT]));
-    story.webhook(Settings {
-        campaign_ids: vec![campaign("4821"), campaign("9")],
-        ..settings(&[SENT])
-    });
-    story.webhook(Settings {
-        campaign_ids: vec![campaign("7")],
-        ..settings(&[SENT])
-    });
-    for (of, expected) in [
-        (Some("4821"), &[1, 2][..]),
-        (Some("7"), &[1, 3]),
-        (Some("1"), &[1]),
-        (None, &[1]),
-    ] {
-        story
-            .accept(NewEvent {
-                campaign: of.map(Into::into),
-                ..event(None, SENT, "{}")
-            })
-            .expect("it is new");
+    story.webhook(Settings { campaign_ids: vec![campaign("4821"), campaign("9")], ..settings(&[SENT]) });
+    story.webhook(Settings { campaign_ids: vec![campaign("7")], ..settings(&[SENT]) });
+    for (of, expected) in [(Some("4821"), &[1, 2][..]), (Some("7"), &[1, 3]), (Some("1"), &[1]), (None, &[1])] {
+        story.accept(NewEvent { campaign: of.map(Into::into), ..event(None, SENT, "{}") }).expect("it is new");
         assert_eq!(chosen(&story), expected, "{of:?}");
     }
 }
@@ -123,17 +95,10 @@ fn webhooks_of_some_campaigns_get_only_their_events() {
 #[test]
 fn a_change_of_types_or_campaigns_counts_from_the_next_event() {
     let mut story = Story::of("genesy");
-    let id = story.webhook(Settings {
-        campaign_ids: vec![campaign("7")],
-        ..settings(&[SENT])
-    });
+    let id = story.webhook(Settings { campaign_ids: vec![campaign("7")], ..settings(&[SENT]) });
     story.change(
         id,
-        Change {
-            events: Some(vec!["POST_LIKED".into()]),
-            campaign_ids: Some(Vec::new()),
-            ..Change::default()
-        },
+        Change { events: Some(vec!["POST_LIKED".into()]), campaign_ids: Some(Vec::new()), ..Change::default() },
     );
     assert_eq!((story.publish(SENT).len(), story.publish("POST_LIKED").len()), (0, 1));
 }
@@ -173,11 +138,6 @@ fn times_do_not_repeat_where_the_profile_says_so() {
 #[test]
 fn in_a_deleted_workspace_nothing_is_published() {
     let mut story = Story::of("genesy");
-    story
-        .tell(Command::DeleteWorkspace { id: story.workspace })
-        .expect("it is there");
-    assert_eq!(
-        story.accept(event(None, SENT, "{}")).err(),
-        Some(Rejection::NoWorkspace)
-    );
+    story.tell(Command::DeleteWorkspace { id: story.workspace }).expect("it is there");
+    assert_eq!(story.accept(event(None, SENT, "{}")).err(), Some(Rejection::NoWorkspace));
 }

@@ -36,10 +36,7 @@ fn an_exhausted_one_begins_a_new_schedule_and_goes_on_counting() {
     assert_eq!(story.kernel.pending_of(webhook), 1);
     assert_eq!(story.fail_to_the_end(key).len(), 4);
     let cell = story.cells[&key];
-    assert_eq!(
-        (cell.attempts, cell.attempts_before, cell.status),
-        (8, 4, Status::Exhausted)
-    );
+    assert_eq!((cell.attempts, cell.attempts_before, cell.status), (8, 4, Status::Exhausted));
     assert_eq!(story.kernel.pending_of(webhook), 0);
 }
 
@@ -48,10 +45,7 @@ fn a_succeeded_one_is_sent_again() {
     let (mut story, webhook, key) = Story::delivery_by(None);
     story.succeed(key);
     story.retry(key).expect("a succeeded delivery can be sent again");
-    assert_eq!(
-        (story.cells[&key].status, story.kernel.pending_of(webhook)),
-        (Status::Pending, 1)
-    );
+    assert_eq!((story.cells[&key].status, story.kernel.pending_of(webhook)), (Status::Pending, 1));
     assert_eq!(story.succeed(key).attempts, 2);
     assert_eq!(story.kernel.pending_of(webhook), 0);
 }
@@ -106,14 +100,8 @@ fn while_an_attempt_is_in_flight_its_outcome_is_waited_for() {
 fn of_another_workspace_there_is_no_such_delivery() {
     let (mut story, _, key) = Story::delivery_by(None);
     let workspace = story.another_workspace("genesy");
-    assert_eq!(
-        story.tell(Command::Retry { workspace, key }).err(),
-        Some(Rejection::NoDelivery)
-    );
-    let unknown = DeliveryKey {
-        event: Position::new(99, 0),
-        ordinal: 0,
-    };
+    assert_eq!(story.tell(Command::Retry { workspace, key }).err(), Some(Rejection::NoDelivery));
+    let unknown = DeliveryKey { event: Position::new(99, 0), ordinal: 0 };
     assert_eq!(story.retry(unknown).err(), Some(Rejection::NoDelivery));
 }
 

@@ -29,10 +29,7 @@ pub struct Draws(pub u64);
 
 impl Entropy for Draws {
     fn next_u64(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 ^ self.0 >> 29
     }
 }
@@ -55,12 +52,7 @@ pub struct Story {
 }
 
 pub fn profile(name: &str) -> Arc<Profile> {
-    Arc::new(
-        Profile::built_in()
-            .into_iter()
-            .find(|p| &*p.name == name)
-            .expect("built in"),
-    )
+    Arc::new(Profile::built_in().into_iter().find(|p| &*p.name == name).expect("built in"))
 }
 
 /// Settings of a webhook that wants `events`.
@@ -110,9 +102,7 @@ impl Story {
             workspace: WorkspaceId(Position::new(0, 0)),
             draws: Draws(7),
         };
-        story
-            .tell(Command::RegisterProfile(profile(profile_name)))
-            .expect("a profile is taken");
+        story.tell(Command::RegisterProfile(profile(profile_name))).expect("a profile is taken");
         story.workspace = story.another_workspace(profile_name);
         story
     }
@@ -164,11 +154,7 @@ impl Story {
         self.effects.clear();
         for (index, fact) in decision.facts.into_iter().enumerate() {
             let position = Position::new(at.block(), index as u32);
-            self.take_in(Record {
-                position,
-                time: self.now,
-                fact,
-            });
+            self.take_in(Record { position, time: self.now, fact });
         }
         Ok(decision.reply)
     }
@@ -177,16 +163,11 @@ impl Story {
         match &record.fact {
             Fact::EventAccepted(event) => {
                 self.cells.extend(event_cells(event).map(|cell| (cell.key, cell)));
-                self.events
-                    .insert((event.workspace, event.id.clone()), Arc::clone(event));
+                self.events.insert((event.workspace, event.id.clone()), Arc::clone(event));
             }
             Fact::AttemptFinished { cell, was, .. } | Fact::RetryRequested { cell, was } => {
                 let old = self.cells.insert(cell.key, *cell).expect("a cell comes from an event");
-                assert_eq!(
-                    (was.status, was.due),
-                    (old.status, old.due),
-                    "a fact names the place that it leaves"
-                );
+                assert_eq!((was.status, was.due), (old.status, old.due), "a fact names the place that it leaves");
             }
             Fact::EventErased { event, cancelled, .. } => {
                 self.cells.extend(cancelled.iter().map(|cell| (cell.key, *cell)));
@@ -203,49 +184,29 @@ impl Story {
     }
 
     pub fn webhook(&mut self, settings: Settings) -> WebhookId {
-        match self.tell(Command::CreateWebhook {
-            workspace: self.workspace,
-            settings: settings.into(),
-        }) {
+        match self.tell(Command::CreateWebhook { workspace: self.workspace, settings: settings.into() }) {
             Ok(Reply::Webhook(webhook)) => webhook.id,
             other => panic!("{other:?}"),
         }
     }
 
     pub fn change(&mut self, id: WebhookId, change: Change) -> Arc<Webhook> {
-        match self.tell(Command::ChangeWebhook {
-            workspace: self.workspace,
-            id,
-            change: change.into(),
-        }) {
+        match self.tell(Command::ChangeWebhook { workspace: self.workspace, id, change: change.into() }) {
             Ok(Reply::Webhook(webhook)) => webhook,
             other => panic!("{other:?}"),
         }
     }
 
     pub fn switch(&mut self, id: WebhookId, enabled: bool) {
-        self.change(
-            id,
-            Change {
-                enabled: Some(enabled),
-                ..Change::default()
-            },
-        );
+        self.change(id, Change { enabled: Some(enabled), ..Change::default() });
     }
 
     pub fn delete(&mut self, id: WebhookId) {
-        self.tell(Command::DeleteWebhook {
-            workspace: self.workspace,
-            id,
-        })
-        .expect("it is there");
+        self.tell(Command::DeleteWebhook { workspace: self.workspace, id }).expect("it is there");
     }
 
     pub fn accept(&mut self, event: NewEvent) -> Result<Accepted, Rejection> {
-        match self.tell(Command::Publish {
-            workspace: self.workspace,
-            event,
-        })? {
+        match self.tell(Command::Publish { workspace: self.workspace, event })? {
             Reply::Accepted(accepted) => Ok(accepted),
             other => panic!("{other:?}"),
         }
@@ -258,10 +219,7 @@ impl Story {
             .chosen
             .iter()
             .enumerate()
-            .map(|(n, _)| DeliveryKey {
-                event: self.newest().at,
-                ordinal: n as u32,
-            })
+            .map(|(n, _)| DeliveryKey { event: self.newest().at, ordinal: n as u32 })
             .collect()
     }
 
@@ -277,23 +235,14 @@ impl Story {
         let exchange = Exchange {
             duration: Millis(20),
             status_code: Some(if failure.is_some() { 503 } else { 200 }),
-            failure: failure.map(|kind| Failure {
-                kind,
-                message: kind.as_str().into(),
-            }),
+            failure: failure.map(|kind| Failure { kind, message: kind.as_str().into() }),
             retry_after,
         };
         let started = self.now;
         self.wait(20);
-        let measured = Measured {
-            started,
-            exchange,
-            body: Bytes::new(),
-            crc32c: 0,
-            webhook_version: Position::new(0, 0),
-        };
-        self.tell(Command::Finish(Finish { key, measured }))
-            .expect("a delivery that was attempted is known");
+        let measured =
+            Measured { started, exchange, body: Bytes::new(), crc32c: 0, webhook_version: Position::new(0, 0) };
+        self.tell(Command::Finish(Finish { key, measured })).expect("a delivery that was attempted is known");
         self.in_flight.remove(&key);
         self.cells[&key]
     }
@@ -324,27 +273,18 @@ impl Story {
     }
 
     pub fn retry(&mut self, key: DeliveryKey) -> Result<Reply, Rejection> {
-        self.tell(Command::Retry {
-            workspace: self.workspace,
-            key,
-        })
+        self.tell(Command::Retry { workspace: self.workspace, key })
     }
 
     /// A webhook that wants `EMAIL_SENT` by this policy, and one delivery for it.
     pub fn delivery_by(policy: Option<RetryPolicy>) -> (Story, WebhookId, DeliveryKey) {
         let mut story = Story::of("genesy");
-        let webhook = story.webhook(Settings {
-            retry_policy: policy,
-            ..settings(&["EMAIL_SENT"])
-        });
+        let webhook = story.webhook(Settings { retry_policy: policy, ..settings(&["EMAIL_SENT"]) });
         let key = story.publish("EMAIL_SENT")[0];
         (story, webhook, key)
     }
 }
 
 pub fn policy(delays: &[u64], jitter_permille: u16) -> RetryPolicy {
-    RetryPolicy {
-        delays: delays.iter().map(|&d| Millis(d)).collect(),
-        jitter_permille,
-    }
+    RetryPolicy { delays: delays.iter().map(|&d| Millis(d)).collect(), jitter_permille }
 }

@@ -9,41 +9,19 @@ fn snaily_with(from: &str, to: &str) -> Vec<FieldError> {
     let profile = snaily();
     let sample = String::from_utf8_lossy(profile.sample("contact.replied").expect("listed")).into_owned();
     assert!(sample.contains(from), "the sample has {from}");
-    profile
-        .check("contact.replied", sample.replacen(from, to, 1).as_bytes())
-        .err()
-        .unwrap_or_default()
+    profile.check("contact.replied", sample.replacen(from, to, 1).as_bytes()).err().unwrap_or_default()
 }
 
 fn genesy_campaign(data: &str) -> Option<String> {
-    genesy()
-        .check("POST_LIKED", data.as_bytes())
-        .expect("valid")
-        .campaign
-        .map(String::from)
+    genesy().check("POST_LIKED", data.as_bytes()).expect("valid").campaign.map(String::from)
 }
 
 #[test]
 fn a_fault_is_told_with_its_path_and_what_would_be_right() {
     for (from, to, field, message) in [
-        (
-            r#""distance":2"#,
-            r#""distance":"2""#,
-            "data.contact.distance",
-            "must be an integer or null",
-        ),
-        (
-            r#""distance":2"#,
-            r#""distance":2.5"#,
-            "data.contact.distance",
-            "must be an integer or null",
-        ),
-        (
-            r#""is_premium":true"#,
-            r#""is_premium":1"#,
-            "data.contact.is_premium",
-            "must be a boolean or null",
-        ),
+        (r#""distance":2"#, r#""distance":"2""#, "data.contact.distance", "must be an integer or null"),
+        (r#""distance":2"#, r#""distance":2.5"#, "data.contact.distance", "must be an integer or null"),
+        (r#""is_premium":true"#, r#""is_premium":1"#, "data.contact.is_premium", "must be a boolean or null"),
         (
             r#""id":"96""#,
             r#""id":[]"#,
@@ -56,25 +34,10 @@ fn a_fault_is_told_with_its_path_and_what_would_be_right() {
             "data.contact.last_job.company.employee_count_range.start",
             "must be an integer or null",
         ),
-        (
-            r#"[{"id":"96","#,
-            r#"[{},7,{"id":"96","#,
-            "data.contact.last_job.company.industries[1]",
-            "must be an object",
-        ),
-        (
-            r#""snaily_id""#,
-            r#""other_id""#,
-            "data.contact.snaily_id",
-            "is required",
-        ),
+        (r#"[{"id":"96","#, r#"[{},7,{"id":"96","#, "data.contact.last_job.company.industries[1]", "must be an object"),
+        (r#""snaily_id""#, r#""other_id""#, "data.contact.snaily_id", "is required"),
         (r#""reply_text""#, r#""text""#, "data.reply_text", "is required"),
-        (
-            r#""user_context":{"#,
-            r#""user_context":null,"x":{"#,
-            "data.user_context",
-            "must be an object",
-        ),
+        (r#""user_context":{"#, r#""user_context":null,"x":{"#, "data.user_context", "must be an object"),
         (
             "2026-02-19T11:45:00Z",
             "yesterday",
@@ -103,32 +66,18 @@ fn documented_members_may_be_absent_or_null_and_others_be_anything() {
 
 #[test]
 fn all_faults_are_told_up_to_a_bound() {
-    let faults = snaily()
-        .check("contact.connected", b"{}")
-        .expect_err("everything is missing");
+    let faults = snaily().check("contact.connected", b"{}").expect_err("everything is missing");
     let fields: Vec<_> = faults.iter().map(|f| f.field.as_str()).collect();
-    assert_eq!(
-        fields,
-        ["data.campaign", "data.contact", "data.created_at", "data.user_context"]
-    );
+    assert_eq!(fields, ["data.campaign", "data.contact", "data.created_at", "data.user_context"]);
     let many = vec!["1"; 1000].join(",");
     let data = format!(r#"{{"contact":{{"last_job":{{"company":{{"industries":[{many}]}}}}}}}}"#);
-    assert_eq!(
-        snaily()
-            .check("contact.connected", data.as_bytes())
-            .map_err(|f| f.len()),
-        Err(ERRORS_MAX)
-    );
+    assert_eq!(snaily().check("contact.connected", data.as_bytes()).map_err(|f| f.len()), Err(ERRORS_MAX));
 }
 
 #[test]
 fn a_message_channel_is_one_of_three() {
-    let check = |channel: &str| {
-        genesy().check(
-            "EMAIL_SENT",
-            format!(r#"{{"message":{{"channel":{channel}}}}}"#).as_bytes(),
-        )
-    };
+    let check =
+        |channel: &str| genesy().check("EMAIL_SENT", format!(r#"{{"message":{{"channel":{channel}}}}}"#).as_bytes());
     for channel in [r#""LINKEDIN""#, r#""EMAIL""#, r#""INMAIL""#, r#""\u0045MAIL""#, "null"] {
         assert!(check(channel).is_ok(), "{channel}");
     }
@@ -139,38 +88,20 @@ fn a_message_channel_is_one_of_three() {
 
 #[test]
 fn the_campaign_is_taken_as_text_as_it_was_written() {
-    for (id, text) in [
-        ("4821", "4821"),
-        ("1.0", "1.0"),
-        ("1e999", "1e999"),
-        (r#""c-1""#, "c-1"),
-        (r#""\u0063\/1""#, "c/1"),
-    ] {
-        assert_eq!(
-            genesy_campaign(&format!(r#"{{"campaign":{{"id":{id}}}}}"#)).as_deref(),
-            Some(text)
-        );
+    for (id, text) in
+        [("4821", "4821"), ("1.0", "1.0"), ("1e999", "1e999"), (r#""c-1""#, "c-1"), (r#""\u0063\/1""#, "c/1")]
+    {
+        assert_eq!(genesy_campaign(&format!(r#"{{"campaign":{{"id":{id}}}}}"#)).as_deref(), Some(text));
     }
-    for data in [
-        "{}",
-        r#"{"campaign":null}"#,
-        r#"{"campaign":{"id":null}}"#,
-        r#"{"other":{"campaign":{"id":1}}}"#,
-    ] {
+    for data in ["{}", r#"{"campaign":null}"#, r#"{"campaign":{"id":null}}"#, r#"{"other":{"campaign":{"id":1}}}"#] {
         assert_eq!(genesy_campaign(data), None, "{data}");
     }
 }
 
 #[test]
 fn of_two_campaigns_the_last_one_counts() {
-    assert_eq!(
-        genesy_campaign(r#"{"campaign":{"id":1},"campaign":{"id":2,"id":3}}"#).as_deref(),
-        Some("3")
-    );
-    assert_eq!(
-        genesy_campaign(r#"{"campaign":{"id":1},"campaign":{"name":"x"}}"#),
-        None
-    );
+    assert_eq!(genesy_campaign(r#"{"campaign":{"id":1},"campaign":{"id":2,"id":3}}"#).as_deref(), Some("3"));
+    assert_eq!(genesy_campaign(r#"{"campaign":{"id":1},"campaign":{"name":"x"}}"#), None);
     assert_eq!(genesy_campaign(r#"{"campaign":{"id":1,"id":null}}"#), None);
     assert_eq!(genesy_campaign(r#"{"campaign":{"id":1},"c\u0061mpaign":null}"#), None);
 }
@@ -178,20 +109,14 @@ fn of_two_campaigns_the_last_one_counts() {
 #[test]
 fn created_comes_from_the_member_that_the_type_names() {
     let profile = snaily();
-    for (event_type, created) in [
-        ("contact.connected", "2026-02-19T10:30:00Z"),
-        ("invitation.sent", "2026-02-19T09:00:00Z"),
-    ] {
-        let checked = profile
-            .check(event_type, profile.sample(event_type).expect("listed"))
-            .expect("valid");
+    for (event_type, created) in
+        [("contact.connected", "2026-02-19T10:30:00Z"), ("invitation.sent", "2026-02-19T09:00:00Z")]
+    {
+        let checked = profile.check(event_type, profile.sample(event_type).expect("listed")).expect("valid");
         assert_eq!(checked.created.as_deref(), Some(created));
         assert_eq!(checked.campaign.as_deref(), Some("campaign-id-456"));
     }
-    assert_eq!(
-        genesy().check("POST_LIKED", br#"{"created_at":"2026-02-19T10:30:00Z"}"#),
-        Ok(Checked::default())
-    );
+    assert_eq!(genesy().check("POST_LIKED", br#"{"created_at":"2026-02-19T10:30:00Z"}"#), Ok(Checked::default()));
 }
 
 #[test]
@@ -216,17 +141,8 @@ fn what_is_no_json_object_is_told_without_a_panic() {
 
 #[test]
 fn lone_surrogates_pass_where_no_text_is_asked_for() {
-    assert!(
-        genesy()
-            .check(
-                "POST_LIKED",
-                br#"{"\ud800":"\ud800","contact":{"email":"\ud800","\udfff":1}}"#
-            )
-            .is_ok()
-    );
-    let faults = genesy()
-        .check("POST_LIKED", br#"{"campaign":{"id":"\ud800"}}"#)
-        .expect_err("no text");
+    assert!(genesy().check("POST_LIKED", br#"{"\ud800":"\ud800","contact":{"email":"\ud800","\udfff":1}}"#).is_ok());
+    let faults = genesy().check("POST_LIKED", br#"{"campaign":{"id":"\ud800"}}"#).expect_err("no text");
     assert_eq!(faults[0].field, "data.campaign.id");
 }
 

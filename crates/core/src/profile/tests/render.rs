@@ -4,12 +4,8 @@ use super::*;
 use proptest::prelude::*;
 
 fn body(profile: &Profile, data: &str, custom_fields: &[&str]) -> String {
-    let event = EventView {
-        id: "e1",
-        event_type: "POST_LIKED",
-        created: "2026-02-19T10:30:00.000Z",
-        data: data.as_bytes(),
-    };
+    let event =
+        EventView { id: "e1", event_type: "POST_LIKED", created: "2026-02-19T10:30:00.000Z", data: data.as_bytes() };
     let mut out = Vec::new();
     profile.render(&event, custom_fields, &mut out);
     String::from_utf8(out).expect("UTF-8")
@@ -25,14 +21,8 @@ fn rest(data: &str, custom_fields: &[&str]) -> String {
 #[test]
 fn what_the_event_lacks_is_left_out_and_null_stays_null() {
     assert_eq!(rest("{}", &[]), r#""customFields":{}}"#);
-    assert_eq!(
-        rest(r#"{"contact":{},"post":null}"#, &[]),
-        r#""contact":{},"post":null,"customFields":{}}"#
-    );
-    assert_eq!(
-        rest(r#"{"contact":{"email":null}}"#, &[]),
-        r#""contact":{"email":null},"customFields":{}}"#
-    );
+    assert_eq!(rest(r#"{"contact":{},"post":null}"#, &[]), r#""contact":{},"post":null,"customFields":{}}"#);
+    assert_eq!(rest(r#"{"contact":{"email":null}}"#, &[]), r#""contact":{"email":null},"customFields":{}}"#);
 }
 
 #[test]
@@ -70,10 +60,7 @@ fn a_base_member_or_the_places_themselves_can_be_named() {
 
 #[test]
 fn a_name_is_written_once_and_escaped() {
-    assert_eq!(
-        rest(r#"{"contact":{"a\"b":1}}"#, &["a\"b", "a\"b"]),
-        r#""contact":{},"customFields":{"a\"b":1}}"#
-    );
+    assert_eq!(rest(r#"{"contact":{"a\"b":1}}"#, &["a\"b", "a\"b"]), r#""contact":{},"customFields":{"a\"b":1}}"#);
 }
 
 #[test]
@@ -82,10 +69,7 @@ fn of_members_that_occur_twice_the_last_one_is_sent() {
         r#"{"company":{"x":9},"contact":{"id":1,"x":1},"contact":{"email":"e"},"company":{"id":2,"id":3,"x":4}}"#;
     let expected = r#""contact":{"email":"e"},"company":{"id":3},"customFields":{"x":4}}"#;
     assert_eq!(rest(data, &["x"]), expected);
-    assert_eq!(
-        rest(r#"{"post":{"id":1},"post":null}"#, &[]),
-        r#""post":null,"customFields":{}}"#
-    );
+    assert_eq!(rest(r#"{"post":{"id":1},"post":null}"#, &[]), r#""post":null,"customFields":{}}"#);
 }
 
 #[test]
@@ -140,10 +124,7 @@ fn campaigns() -> impl Strategy<Value = String> {
     });
     let object = prop::collection::vec(member, 0..4).prop_map(|m| format!("{{{}}}", m.join(",")));
     let campaign = prop_oneof![4 => object, 1 => Just("null".to_owned())];
-    let member = (
-        prop::sample::select(vec!["campaign", "c\\u0061mpaign", "other"]),
-        campaign,
-    );
+    let member = (prop::sample::select(vec!["campaign", "c\\u0061mpaign", "other"]), campaign);
     let member = member.prop_map(|(name, value)| format!("\"{name}\":{value}"));
     prop::collection::vec(member, 0..4).prop_map(|m| format!("{{{}}}", m.join(",")))
 }
