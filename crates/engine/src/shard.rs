@@ -3,11 +3,12 @@
 //! A shard promises that no reply, effect or job leaves it before the facts behind it are durable. Time, entropy, log and dispatch are
 //! passed in, so the simulator drives exactly what the server runs. It has no thread, no channel and no clock.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use postrider_core::command::{Command, Rejection, Reply};
-use postrider_core::delivery::Cell;
+use postrider_core::delivery::{Cell, Status};
 use postrider_core::effect::Effect;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
@@ -32,6 +33,10 @@ pub struct Shard<W> {
     effects: Vec<Effect>,
     /// Payloads whose erasure is durable as a fact and not yet done.
     to_erase: Vec<Position>,
+    /// Events of which a delivery was removed and that are not erased, since others of theirs were pending when it was.
+    removed: BTreeSet<Position>,
+    /// Of those, the ones to look at again: what they waited for may have been deleted.
+    to_check: VecDeque<Position>,
     now: Time,
 }
 
@@ -95,6 +100,8 @@ impl<W: LogWriter> Shard<W> {
             batch: Batch::new(Time(0)),
             effects: Vec::new(),
             to_erase: Vec::new(),
+            removed: BTreeSet::new(),
+            to_check: VecDeque::new(),
             now: Time(0),
         }
     }
@@ -116,6 +123,7 @@ impl<W: LogWriter> Shard<W> {
                 self.file(&cell);
             }
         }
+        self.check_removed();
     }
 
     /// Runs one turn: decides on commands until `next` has none or the turn is full, appends their facts in one block, and carries out what
@@ -143,6 +151,12 @@ impl<W: LogWriter> Shard<W> {
             let Some(Input { command, token }) = next() else { break };
             let answer = self.run(command, entropy, &mut turned, &mut deliveries);
             turned.replies.push((token, answer));
+        }
+        while deliveries < limits::TURN_DELIVERIES_MAX && self.batch.bytes() < limits::TURN_BYTES_TARGET {
+            let Some(event) = self.to_check.pop_front() else { break };
+            deliveries += 1;
+            // Asked by nobody, answered to nobody; a check that finds nothing to do leaves no fact.
+            let _ = self.run(Command::EraseRemoved { event }, entropy, &mut turned, &mut deliveries);
         }
         if !self.batch.is_empty() {
             self.log.append(self.log.tail(), &self.batch)?;
@@ -179,6 +193,9 @@ impl<W: LogWriter> Shard<W> {
             let record = Record { position, time: self.now, fact };
             self.take_in(&record);
             let follow_up = self.follow_up(&record);
+            if matches!(record.fact, Fact::WebhookDeleted { .. } | Fact::WorkspaceDeleted { .. }) {
+                self.check_removed();
+            }
             turned.records.push(record);
             if let Some(command) = follow_up {
                 self.run(command, entropy, turned, deliveries)?;
@@ -228,7 +245,26 @@ impl<W: LogWriter> Shard<W> {
         (removes && !self.kernel.is_pending(cell)).then_some(Command::EraseRemoved { event: event.at })
     }
 
+    fn check_removed(&mut self) {
+        self.to_check.clear();
+        self.to_check.extend(&self.removed);
+    }
+
+    /// Whether a turn is wanted though there may be no command for it.
+    pub fn has_chores(&self) -> bool {
+        !self.to_check.is_empty()
+    }
+
     fn take_in(&mut self, record: &Record) {
+        match &record.fact {
+            Fact::AttemptFinished { cell, .. } if cell.status == Status::Removed => {
+                self.removed.insert(cell.key.event);
+            }
+            Fact::EventErased { event, .. } => {
+                self.removed.remove(event);
+            }
+            _ => {}
+        }
         self.overlay.apply(record);
         let effects = &mut self.effects;
         machine::apply(&mut self.kernel, record, |effect| effects.push(effect));

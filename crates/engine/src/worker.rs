@@ -18,6 +18,7 @@ use postrider_core::event::Event;
 use postrider_core::webhook::Webhook;
 use postrider_core::{DeliveryKey, Millis, Position, Time, WebhookId};
 use postrider_dispatch::{Config, Dispatched, Dispatcher, Request, Target};
+use postrider_log::ReadError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -248,14 +249,11 @@ impl Worker {
         let shared = Arc::clone(&self.bench.shared);
         let read = tokio::task::spawn_blocking(move || shared.records.payload(at)).await;
         match read {
-            Ok(Ok(payload)) => Ok(payload.unwrap_or_default()),
-            Ok(Err(error)) => {
-                tracing::error!(%at, %error, "the payload of a due delivery cannot be read");
-                Err(Unready::Broken(
-                    "the stored payload cannot be read; check the log with `postrider log verify`".into(),
-                ))
-            }
-            Err(_) => Err(Unready::Gone),
+            Ok(Ok(Some(payload))) => Ok(payload),
+            // Erased after the pick, which has cancelled the delivery.
+            Ok(Err(ReadError::Erased(_))) | Err(_) => Err(Unready::Gone),
+            Ok(Ok(None)) => Err(unreadable(at, "there is none")),
+            Ok(Err(error)) => Err(unreadable(at, &error.to_string())),
         }
     }
 
@@ -311,6 +309,11 @@ pub fn headers_text(headers: &Headers) -> Vec<(String, String)> {
 fn measured(exchange: Exchange, body: Bytes, started: Time, webhook_version: Position) -> Measured {
     let crc32c = crc32c::crc32c(&body);
     Measured { started, exchange, body, crc32c, webhook_version }
+}
+
+fn unreadable(at: Position, error: &str) -> Unready {
+    tracing::error!(%at, %error, "the payload of a due delivery cannot be read");
+    Unready::Broken("the stored payload cannot be read; check the log with `postrider log verify`".into())
 }
 
 fn not_sent(job: &Job, reason: &str) -> Measured {

@@ -116,12 +116,12 @@ impl<W: LogWriter> Writer<W> {
         let mut levels_told = None;
         loop {
             let is_behind = self.shard.advance(self.clock.now());
-            self.collect(&mut waiting, !is_behind);
+            self.collect(&mut waiting, !is_behind && !self.shard.has_chores());
             if !self.ballast.restore() {
                 self.refuse(&mut waiting);
             }
             let now = self.clock.now();
-            if !waiting.is_empty() {
+            if !waiting.is_empty() || self.shard.has_chores() {
                 let began = Instant::now();
                 match self.shard.turn(now, &mut entropy, || waiting.next()) {
                     Ok(turned) => {

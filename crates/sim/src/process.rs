@@ -132,6 +132,9 @@ impl Process {
         if outside.fault != Some(Fault::ForgetToResume) {
             self.shard.resume();
         }
+        if self.shard.has_chores() {
+            self.turn_at = Some(now);
+        }
         Ok(life)
     }
 

@@ -51,13 +51,12 @@ impl Checker {
         Ok(())
     }
 
-    /// What a terminal rule removes is erased with the end of the event's last delivery. Where a delivery was cancelled, that end
-    /// may have had no attempt, and is not asked for here.
+    /// What a terminal rule removes is erased as soon as nothing of its event is pending, whatever ended the last delivery.
     pub(super) fn removed_are_erased(&self) -> Verdict {
         for event in self.names.keys().filter(|at| !self.erased.contains(at)) {
-            let all = |holds: fn(Status) -> bool| self.siblings(*event).all(|d| holds(d.cell.status));
-            let ended = all(|status| !matches!(status, Status::Pending | Status::Cancelled));
-            let is_left = ended && !all(|status| status != Status::Removed);
+            let cells = || self.siblings(*event).map(|delivery| delivery.cell);
+            let is_over = !cells().any(|cell| cell.status == Status::Pending && self.is_alive(&cell));
+            let is_left = is_over && cells().any(|cell| cell.status == Status::Removed);
             law!(1, !is_left, "the event at {event} was removed, and its payload is there");
         }
         Ok(())

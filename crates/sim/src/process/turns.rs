@@ -39,7 +39,8 @@ impl Process {
                         outside.checker.refused(&asked);
                     }
                 }
-                self.turn_at = (!self.outcomes.is_empty()).then_some(now + FULL_PAUSE);
+                let is_wanted = !self.outcomes.is_empty() || self.shard.has_chores();
+                self.turn_at = is_wanted.then_some(now + FULL_PAUSE);
                 Ok(Life::Alive)
             }
             Err(TurnError::Poisoned(_) | TurnError::Erase(_)) => {
@@ -72,7 +73,7 @@ impl Process {
             });
         }
         // One turn is bounded; what it did not hold waits for the next.
-        if !self.outcomes.is_empty() || !self.inbox.is_empty() {
+        if !self.outcomes.is_empty() || !self.inbox.is_empty() || self.shard.has_chores() {
             self.turn_at = Some(now);
         }
         Ok(())
