@@ -25,6 +25,8 @@ pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Refused lines that `publish` prints; the rest is counted.
 pub const REFUSED_SHOWN_MAX: usize = 20;
+/// Positions that `log verify` and `log stats` print of what is still to be erased; with `--json` all.
+pub const TO_ERASE_SHOWN_MAX: usize = 10;
 /// How often one batch is sent at most.
 pub const SENDS_MAX: u32 = 8;
 /// The longest `Retry-After` that is honoured as it stands.

@@ -1,10 +1,12 @@
 //! Looks at a data folder without an engine: offline, read-only, without its lock.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use postrider_core::fact::Record;
-use postrider_log::journal::{self, Folder, OpenError, Stored};
-pub use postrider_log::journal::{Stats, VerifyError};
+use postrider_core::Position;
+use postrider_core::fact::{Fact, Record};
+pub use postrider_log::journal::Stats;
+use postrider_log::journal::{self, Folder, OpenError, Stored, VerifyError};
 use postrider_log::{Kind, ReadError, codec};
 
 /// A log at rest.
@@ -42,6 +44,15 @@ impl std::fmt::Display for InspectError {
 
 impl std::error::Error for InspectError {}
 
+impl From<VerifyError> for InspectError {
+    fn from(error: VerifyError) -> InspectError {
+        InspectError::Read(match error {
+            VerifyError::Damaged(damage) => damage.into(),
+            VerifyError::Unavailable(error) => error.into(),
+        })
+    }
+}
+
 impl LogFolder {
     /// Opens the log in a data folder.
     ///
@@ -59,12 +70,32 @@ impl LogFolder {
         })
     }
 
-    /// Reads everything, payloads too, and checks every checksum and the chain.
+    /// Reads everything twice: first every fact, which has to be one that this version knows, and with them what was erased; then all
+    /// checksums, the chain and the payloads. Zeros in a payload's place are damage unless a fact says that it was erased. A payload that
+    /// should be zeros and is not is no damage: the next start of an engine erases it. Of a log that is being written, the answer may
+    /// be wrong.
     ///
     /// # Errors
     /// The first fault, with file and offset.
-    pub fn verify(&self) -> Result<Stats, VerifyError> {
-        self.0.verify()
+    pub fn verify(&self) -> Result<Stats, InspectError> {
+        let mut erased = self.erased()?;
+        let stats = self.0.verify_erased(|at| erased.contains_key(&at))?;
+        let Some(torn) = &stats.torn else { return Ok(stats) };
+        // What a block says that was never acknowledged never happened; nothing was erased at its word.
+        erased.retain(|_, fact| fact.block() != torn.block);
+        Ok(self.0.verify_erased(|at| erased.contains_key(&at))?)
+    }
+
+    /// The events whose payloads were erased, each with the fact that says so, which comes after the payload.
+    pub(crate) fn erased(&self) -> Result<BTreeMap<Position, Position>, InspectError> {
+        let erased = self.records().filter_map(|stored| match stored {
+            Ok(StoredRecord { record: Record { position, fact: Fact::EventErased { event, .. }, .. }, .. }) => {
+                Some(Ok((event, position)))
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        });
+        erased.collect()
     }
 }
 
@@ -78,4 +109,56 @@ fn records_of(stored: Stored) -> Vec<Result<StoredRecord, InspectError>> {
         Ok(StoredRecord { file: file.clone(), offset, record, payload_bytes: block.payload_len(index as u32) })
     };
     block.facts().enumerate().map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postrider_core::{Time, WorkspaceId};
+    use postrider_log::{Batch, EventLog, LogId, LogWriter, Payload};
+
+    /// A log whose last block says that the payload of the one before it, now zeros, was erased; and has a payload that is `whole` or not.
+    fn log(whole: bool) -> (tempfile::TempDir, LogFolder) {
+        let data = tempfile::tempdir().unwrap();
+        let journal = journal::open(data.path(), journal::Options::new(LogId([7; 16]), Time(1))).unwrap();
+        let mut writer = journal.claim(0, 1, Time(1)).unwrap().writer;
+        let workspace = WorkspaceId(Position::new(0, 0));
+        let renamed = Fact::WorkspaceRenamed { id: workspace, name: "acme".into() };
+        let erased = Fact::EventErased { workspace, event: Position::new(1, 0), cancelled: Box::default() };
+        for (number, facts, payload) in [(1, vec![&renamed], "payload 1"), (2, vec![&erased, &renamed], "payload 2")] {
+            let mut batch = Batch::new(Time(2));
+            for fact in facts {
+                let payload = (*fact == renamed).then(|| Payload::new(payload.as_bytes()));
+                batch.push_with(payload, |out| codec::encode(fact, Time(2), out));
+            }
+            writer.append(number, &batch).unwrap();
+        }
+        let segment = data.path().join("log/00000000000000.seg");
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let harmed: &[&str] = if whole { &["payload 1"] } else { &["payload 1", "payload 2"] };
+        for payload in harmed {
+            let at = bytes.windows(9).position(|w| w == payload.as_bytes()).unwrap();
+            bytes[at..at + 9].fill(0);
+        }
+        std::fs::write(segment, bytes).unwrap();
+        let log = LogFolder::open(data.path()).unwrap();
+        (data, log)
+    }
+
+    #[test]
+    fn a_fact_of_a_later_block_makes_zeros_an_erased_payload() {
+        let (_data, log) = log(true);
+        let stats = log.verify().unwrap();
+        assert_eq!((stats.erased, stats.to_erase, stats.facts, stats.torn), (1, vec![], 3, None));
+    }
+
+    #[test]
+    fn a_block_that_was_never_acknowledged_erases_nothing() {
+        let (_data, log) = log(false);
+        let error = log.verify().unwrap_err().to_string();
+        assert!(
+            error.starts_with("log/00000000000000.seg at byte 512: block 1: ") && error.contains("zeros"),
+            "{error}"
+        );
+    }
 }
