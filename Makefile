@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit demo sim deny crash bench
+.PHONY: test ci fmt clippy docs unit demo sim deny deny-tool crash bench
 
 # The tests.
 test: unit
@@ -26,15 +26,27 @@ docs:
 demo:
 	$(CARGO) run --release --quiet -- demo --once
 
-# The simulator on fixed seeds, and on one that is drawn from the commit.
+# The simulator on fixed seeds, and a longer run on one that is drawn from the commit.
 sim:
 	$(CARGO) run --release --quiet -p postrider-sim -- --seeds 0..200
-	$(CARGO) run --release --quiet -p postrider-sim -- --seed $$(( 0x$$(git rev-parse --short=7 HEAD) ))
+	commit=$$(git rev-parse HEAD) && \
+	$(CARGO) run --release --quiet -p postrider-sim -- --steps 4000 --seed $$(( 0x$$(printf %.7s "$$commit") ))
 
-# Licences, advisories, duplicates.
-deny:
-	cargo-deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
-	cargo-deny --all-features check
+# Licences, duplicates and sources of all dependencies, always; known vulnerabilities where their list can be fetched. Without a network the
+# list cannot be had, and that is said and is no failure; a vulnerability that is found is one.
+DENY = cargo-deny --all-features
+deny: deny-tool
+	$(DENY) check --hide-inclusion-graph licenses bans sources
+	@if why=$$(GIT_TERMINAL_PROMPT=0 timeout 120 cargo-deny fetch db 2>&1); then \
+		echo "$(DENY) --offline check advisories" && $(DENY) --offline check advisories; \
+	else \
+		echo "deny: ADVISORIES WERE NOT CHECKED: their database cannot be fetched:" >&2; \
+		echo "$$why" | sed 's/^/deny:   /' >&2; \
+	fi
+
+DENY_VERSION ?= 0.20.2
+deny-tool:
+	@cargo-deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet --version $(DENY_VERSION) cargo-deny
 
 # Kills the server at random moments under load.
 ROUNDS ?= 100
