@@ -25,8 +25,30 @@ pub enum ClockMode {
     Wall,
 }
 
+/// The clocks that engine time is made from; the simulator has its own.
+pub trait Hands: Send + Sync {
+    /// The wall clock, which steps.
+    fn wall(&self) -> Time;
+    /// Time since the machine booted, suspended or not, which never steps.
+    fn boot(&self) -> Millis;
+}
+
+/// The operating system's clocks.
+pub struct SystemHands;
+
+impl Hands for SystemHands {
+    fn wall(&self) -> Time {
+        wall()
+    }
+
+    fn boot(&self) -> Millis {
+        boot()
+    }
+}
+
 /// Engine time of a running process.
-pub struct EngineClock {
+pub struct EngineClock<H = SystemHands> {
+    hands: H,
     mode: ClockMode,
     started_at: Time,
     boot_at_start: Millis,
@@ -36,16 +58,23 @@ pub struct EngineClock {
 impl EngineClock {
     /// A clock that begins no earlier than `last_record`.
     pub fn start(mode: ClockMode, last_record: Time) -> EngineClock {
-        let started_at = wall().max(last_record);
-        EngineClock { mode, started_at, boot_at_start: boot(), latest: AtomicU64::new(started_at.0) }
+        EngineClock::start_with(SystemHands, mode, last_record)
     }
 }
 
-impl Clock for EngineClock {
+impl<H: Hands> EngineClock<H> {
+    /// The same with other hands.
+    pub fn start_with(hands: H, mode: ClockMode, last_record: Time) -> EngineClock<H> {
+        let (started_at, boot_at_start) = (hands.wall().max(last_record), hands.boot());
+        EngineClock { hands, mode, started_at, boot_at_start, latest: AtomicU64::new(started_at.0) }
+    }
+}
+
+impl<H: Hands> Clock for EngineClock<H> {
     fn now(&self) -> Time {
         let now = match self.mode {
-            ClockMode::Boot => self.started_at + Millis(boot().0.saturating_sub(self.boot_at_start.0)),
-            ClockMode::Wall => wall(),
+            ClockMode::Boot => self.started_at + Millis(self.hands.boot().0.saturating_sub(self.boot_at_start.0)),
+            ClockMode::Wall => self.hands.wall(),
         };
         Time(self.latest.fetch_max(now.0, Ordering::AcqRel).max(now.0))
     }

@@ -17,7 +17,7 @@ mod overlay;
 mod payloads;
 mod poison;
 mod projector;
-mod recovery;
+pub mod recovery;
 pub mod shard;
 mod shared;
 mod start;
@@ -25,7 +25,7 @@ mod views;
 mod worker;
 mod writer;
 
-pub use clock::{Clock, ClockMode};
+pub use clock::{Clock, ClockMode, EngineClock, Hands, SystemHands};
 pub use handle::{
     AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, SentRequest, TestReport, new_admin_key,
 };
