@@ -102,6 +102,11 @@ impl FaultDisk {
         FaultDisk { state: Arc::new(Mutex::new(State { image, ..State::default() })) }
     }
 
+    /// Bytes of all files together, as [`set_capacity`](Self::set_capacity) counts them.
+    pub fn used(&self) -> u64 {
+        self.state.lock().image.used()
+    }
+
     /// The names of all files.
     pub fn names(&self) -> Vec<String> {
         self.state.lock().image.names.keys().cloned().collect()
@@ -110,7 +115,7 @@ impl FaultDisk {
     /// A file's bytes.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state.lock();
-        Some(state.image.files[*state.image.names.get(name)?].now.clone())
+        Some(state.image.files[*state.image.names.get(name)?].now.to_vec())
     }
 
     /// Replaces or makes a file, durably.
@@ -139,7 +144,7 @@ impl State {
 
     /// Whether `file` can have `size` bytes.
     fn check_space(&self, file: usize, size: u64) -> io::Result<()> {
-        let more = size.saturating_sub(self.image.files[file].now.len() as u64);
+        let more = size.saturating_sub(self.image.files[file].now.size() as u64);
         match self.capacity {
             Some(capacity) if self.image.used() + more > capacity => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(()),
@@ -221,20 +226,18 @@ pub struct FaultFile {
 
 impl DiskFile for FaultFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.state.lock().image.files[self.file].now.len() as u64)
+        Ok(self.disk.state.lock().image.files[self.file].now.size() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.disk.state.lock();
         state.reads += 1;
-        let bytes = state.image.files[self.file].now.get(offset as usize..).unwrap_or_default();
-        let read = bytes.len().min(buffer.len());
-        buffer[..read].copy_from_slice(&bytes[..read]);
-        Ok(read)
+        Ok(state.image.files[self.file].now.read(offset as usize, buffer))
     }
 
     fn write_at(&self, parts: &mut [io::IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
         let mut state = self.disk.state.lock();
         state.check_space(self.file, offset + bytes.len() as u64)?;
         let fails = state.fail_at_write == Some(state.writes);

@@ -45,10 +45,53 @@ impl Change {
     }
 }
 
+/// A file's bytes. Behind what was written it is zeros up to its size, which take no memory: a segment is mostly such.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bytes {
+    written: Vec<u8>,
+    size: usize,
+}
+
+impl Bytes {
+    fn new(bytes: &[u8]) -> Bytes {
+        Bytes { written: bytes.into(), size: bytes.len() }
+    }
+
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    fn grow(&mut self, size: usize) {
+        self.size = self.size.max(size);
+    }
+
+    fn put(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        self.written.resize(self.written.len().max(end), 0);
+        self.written[offset..end].copy_from_slice(bytes);
+        self.grow(end);
+    }
+
+    pub fn read(&self, offset: usize, buffer: &mut [u8]) -> usize {
+        let read = self.size.saturating_sub(offset).min(buffer.len());
+        let written = self.written.get(offset..).unwrap_or_default();
+        let written = &written[..written.len().min(read)];
+        buffer[..written.len()].copy_from_slice(written);
+        buffer[written.len()..read].fill(0);
+        read
+    }
+
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = self.written.clone();
+        bytes.resize(self.size, 0);
+        bytes
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
-    pub now: Vec<u8>,
-    durable: Vec<u8>,
+    pub now: Bytes,
+    durable: Bytes,
     /// In the order in which they were issued.
     unsynced: Vec<Write>,
 }
@@ -58,11 +101,6 @@ struct Write {
     number: u64,
     offset: usize,
     bytes: Vec<u8>,
-}
-
-fn put(into: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    into.resize(into.len().max(offset + bytes.len()), 0);
-    into[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
 impl Image {
@@ -94,24 +132,23 @@ impl Image {
 
     pub fn put(&mut self, name: &str, bytes: &[u8]) {
         let file = self.create(name);
-        self.files[file] = Content { now: bytes.into(), durable: bytes.into(), unsynced: Vec::new() };
+        self.files[file] = Content { now: Bytes::new(bytes), durable: Bytes::new(bytes), unsynced: Vec::new() };
         self.durable_names.insert(name.into(), file);
     }
 
     pub fn used(&self) -> u64 {
-        self.names.values().map(|&file| self.files[file].now.len() as u64).sum()
+        self.names.values().map(|&file| self.files[file].now.size() as u64).sum()
     }
 
     pub fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) {
         let content = &mut self.files[file];
-        put(&mut content.now, offset as usize, &bytes);
+        content.now.put(offset as usize, &bytes);
         content.unsynced.push(Write { number: self.written, offset: offset as usize, bytes });
         self.written += 1;
     }
 
     pub fn grow(&mut self, file: usize, bytes: u64) {
-        let now = &mut self.files[file].now;
-        now.resize(now.len().max(bytes as usize), 0);
+        self.files[file].now.grow(bytes as usize);
     }
 
     /// After a sync that failed, programs see what they wrote, but nothing will write it any more.
@@ -119,9 +156,9 @@ impl Image {
         let content = &mut self.files[file];
         let unsynced = std::mem::take(&mut content.unsynced);
         if succeeds {
-            content.durable.resize(content.now.len(), 0);
+            content.durable.grow(content.now.size());
             for write in unsynced {
-                put(&mut content.durable, write.offset, &write.bytes);
+                content.durable.put(write.offset, &write.bytes);
             }
         }
     }
@@ -163,7 +200,7 @@ impl Content {
             };
             for (at, sector) in write.bytes[..spared].chunks(SECTOR).enumerate() {
                 if !matches!(keep, Keep::Sectors(_)) || lot.draw() {
-                    put(&mut bytes, write.offset + at * SECTOR, sector);
+                    bytes.put(write.offset + at * SECTOR, sector);
                 }
             }
         }
