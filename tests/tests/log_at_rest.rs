@@ -1,13 +1,15 @@
-//! A log at rest, looked at with the real binary: what was erased is no damage, what was harmed is named by file and offset.
+//! A log at rest, looked at with the real binary: what was erased is no damage, what was harmed is named by file and offset, and what is
+//! whole can be saved.
 #![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use postrider_tests::{Client, Server, binary, within};
+use postrider_tests::{Client, Receiver, Server, binary, within};
 use serde_json::{Value, json};
 
 const SEGMENT: &str = "log/00000000000000.seg";
@@ -22,7 +24,11 @@ fn payload(id: &str) -> String {
 }
 
 fn publish(client: &Client, id: &str) {
-    let event = format!(r#"{{"id":"{id}","type":"EMAIL_SENT","data":{}}}"#, payload(id));
+    publish_as(client, id, "EMAIL_SENT");
+}
+
+fn publish_as(client: &Client, id: &str, event_type: &str) {
+    let event = format!(r#"{{"id":"{id}","type":"{event_type}","data":{}}}"#, payload(id));
     client.post_raw("/v1/events", "application/json", event.as_bytes()).expect(202);
 }
 
@@ -73,6 +79,29 @@ fn find(data: &Path, bytes: &[u8]) -> Option<u64> {
 
 fn write(path: PathBuf, bytes: &[u8], at: u64) {
     fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, at).unwrap();
+}
+
+/// A server that cannot start on this folder: its one line.
+fn refused(data: &Path) -> String {
+    let mut command = Command::new(binary());
+    complaint(&command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).output().unwrap())
+}
+
+fn salvage(from: &Path, to: &Path, more: &[&str]) -> Output {
+    Command::new(binary()).args(["log", "salvage"]).arg(from).arg("--to").arg(to).args(more).output().unwrap()
+}
+
+/// Every file, with what is in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let mut all: BTreeMap<_, _> = files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    folders.iter().for_each(|folder| all.extend(self::files(folder)));
+    all
+}
+
+fn mode(path: PathBuf) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
@@ -133,4 +162,109 @@ fn zeros_that_no_fact_speaks_of_are_damage() {
         assert!(line.contains(&format!("{file} at byte {offset}: ")) && line.contains("zeros"), "{line}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn what_is_whole_of_a_damaged_log_goes_on_in_another_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, saved) = (folder.path().join("data"), folder.path().join("saved"));
+    let receiver = Receiver::answering(200);
+    let server = start(&data);
+    let client = server.workspace("genesy");
+    let webhook =
+        json!({ "name": "crm", "url": receiver.url("/"), "events": ["EMAIL_SENT"], "secret": "secret-of-the-crm" });
+    client.post("/v1/webhooks", &webhook).expect(201);
+    // Nobody wants e2, so that no attempt of it is left when it is lost.
+    publish_as(&client, "e2", "POST_LIKED");
+    for (sent, id) in (1..).zip(["e1", "e3", "e4", "e5"]) {
+        publish(&client, id);
+        let succeeded = || client.get("/v1/deliveries?status=succeeded").expect(200).body["meta"]["total"] == sent;
+        within(Duration::from_secs(10), "it is delivered", || succeeded().then_some(()));
+    }
+    client.delete("/v1/events/e5").expect(204);
+    within(Duration::from_secs(10), "it is erased", || find(&data, b"the-payload-of-e5").is_none().then_some(()));
+    server.kill();
+
+    // In the facts of e2 and in the payload of e4.
+    let (file, offset, position) = accepted(&data, "e2");
+    let (_, payload_offset, payload_position) = accepted(&data, "e4");
+    write(data.join(&file), b"!", offset + 130);
+    let at = find(&data, payload("e4").as_bytes()).unwrap();
+    write(data.join(SEGMENT), b"!", at + 20);
+    let place = format!("{file} at byte {offset}: block {}: ", position.split('.').next().unwrap());
+    let before = files(&data);
+    let line = complaint(&log(&["verify"], &data));
+    assert!(line.contains(&place), "{line}");
+    let line = refused(&data);
+    assert!(line.contains(&place), "{line}");
+    assert!(files(&data) == before, "nothing was changed");
+
+    let output = salvage(&data, &saved, &[]);
+    let line = complaint(&output);
+    assert!(line.contains("lacks 1 block and 1 payload of"), "{line}");
+    let told = stdout(&output);
+    for part in [
+        &format!("missing  {file} at byte {offset}, up to "),
+        &format!("missing  {file} at byte {payload_offset}: block "),
+        "keys copied: keys/",
+        "master.key",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert!(files(&data) == before, "nothing was changed");
+    let keys: Vec<_> = fs::read_dir(saved.join("keys")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!((keys.len(), mode(saved.join("keys")), mode(saved.join("master.key"))), (1, 0o700, 0o600));
+    assert_eq!(mode(keys[0].clone()), 0o600);
+
+    let server = start(&saved);
+    let client = server.client(client.key());
+    let found: Vec<u16> =
+        ["e1", "e2", "e3", "e4", "e5"].iter().map(|id| client.get(&format!("/v1/events/{id}")).status).collect();
+    assert_eq!(found, [200, 404, 200, 200, 200]);
+    publish(&client, "e2");
+    within(Duration::from_secs(10), "it delivers again", || (receiver.count() == 5).then_some(()));
+    assert_eq!(receiver.requests()[4].header("x-webhook-secret"), "secret-of-the-crm", "the keys came along");
+    assert!(server.terminate().success());
+
+    // Once more, for programs.
+    let again = salvage(&data, &folder.path().join("again"), &["--json"]);
+    complaint(&again);
+    let told: Value = serde_json::from_slice(&again.stdout).unwrap();
+    let (missing, payloads) = (&told["missing"][0], &told["payloads"]);
+    assert_eq!((&told["ok"], &missing["file"], &missing["offset"]), (&json!(false), &json!(file), &json!(offset)));
+    assert!(missing["until"].as_u64().unwrap() > offset, "{told}");
+    assert_eq!((payloads.as_array().unwrap().len(), &payloads[0]["position"]), (1, &json!(payload_position)), "{told}");
+}
+
+#[test]
+fn a_whole_log_is_salvaged_whole_and_not_over_another_nor_from_under_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, saved) = (folder.path().join("data"), folder.path().join("saved"));
+    let server = start(&data);
+    let client = server.workspace("genesy");
+    publish(&client, "e1");
+    let line = complaint(&salvage(&data, &saved, &[]));
+    assert!(line.contains("in use by another process") && !saved.exists(), "{line}");
+    server.kill();
+
+    let nothing = folder.path().join("nothing");
+    let line = complaint(&salvage(&nothing, &saved, &[]));
+    assert!(line.contains("holds no log") && !saved.exists() && !nothing.exists(), "{line}");
+    let output = salvage(&data, &saved, &[]);
+    assert!(output.status.success() && !stdout(&output).contains("missing"), "{}", stdout(&output));
+    assert_eq!(verified(&saved)["gaps"], 0);
+    let before = files(&saved);
+    for taken in [&saved, &data, &data.join("LOCK")] {
+        let output = salvage(&data, taken, &[]);
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert!(line.contains("is not an empty folder"), "{line}");
+    }
+    assert!(files(&saved) == before, "nothing was changed");
+    // The folder as the other commands name it, and no folder for what is whole.
+    let mut with_data = Command::new(binary());
+    with_data.args(["log", "salvage", "--data"]).arg(&data).arg("--to").arg(folder.path().join("again"));
+    assert!(with_data.output().unwrap().status.success());
+    let output = Command::new(binary()).args(["log", "salvage"]).arg(&data).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -71,7 +71,8 @@ fn check(new: &FaultDisk, salvaged: &Salvaged, old: &[Stored]) {
 }
 
 fn missing(at: &Stored, blocks: std::ops::Range<u64>, fault: Fault) -> Missing {
-    Missing { file: at.file.clone(), offset: at.offset, blocks, fault }
+    let until = at.offset + at.block.bytes() as u64;
+    Missing { file: at.file.clone(), offset: at.offset, until, blocks, fault }
 }
 
 #[test]
@@ -97,8 +98,10 @@ fn a_block_with_a_flipped_bit_leaves_a_gap_of_its_size() {
         assert!(matches!(open(&disk), Err(OpenError::Damaged(damage)) if damage.fault == fault));
         let (new, salvaged) = salvage(&disk);
         assert_eq!((salvaged.copied, salvaged.end), (18, 20));
-        assert_eq!(salvaged.missing, [missing(damaged, 7..8, fault)]);
-        assert!(salvaged.missing[0].to_string().contains("blocks 7 to 7"), "{}", salvaged.missing[0]);
+        // The last one of its segment: what follows is space that was never used.
+        let until = disk.bytes(&file(damaged)).expect("is there").len() as u64;
+        assert_eq!(salvaged.missing, [Missing { until, ..missing(damaged, 7..8, fault) }]);
+        assert!(salvaged.missing[0].to_string().contains(": block 7: "), "{}", salvaged.missing[0]);
         check(&new, &salvaged, &old);
         let log = claim(&new);
         assert_eq!(log.reader.payload(Position::new(7, 0)).expect("reads"), None);
@@ -139,6 +142,9 @@ fn a_lost_segment_leaves_a_gap_of_its_blocks() {
         let [missing] = &salvaged.missing[..] else { panic!("{lost}: {:?}", salvaged.missing) };
         assert!(missing.blocks.clone().eq(gone.iter().copied()), "{missing}");
         assert_eq!(missing.fault == Fault::Missing, *lost == segments[0], "{missing}");
+        assert!(missing.until >= missing.offset, "{missing}");
+        let (first, last) = (missing.blocks.start, missing.blocks.end - 1);
+        assert!(first == last || missing.to_string().contains(&format!(": blocks {first} to {last}: ")), "{missing}");
         check(&new, &salvaged, &old);
     }
 }
@@ -154,7 +160,8 @@ fn a_truncated_file_leaves_a_gap_up_to_the_next() {
     bytes.truncate(old[cut].offset as usize + 200);
     disk.put(&file(&old[cut]), &bytes);
     let (new, salvaged) = salvage(&disk);
-    assert_eq!(salvaged.missing, [missing(&old[cut], cut as u64..next as u64, Fault::PastEnd)]);
+    let missing = missing(&old[cut], cut as u64..next as u64, Fault::PastEnd);
+    assert_eq!(salvaged.missing, [Missing { until: old[cut].offset + 200, ..missing }]);
     check(&new, &salvaged, &old);
 }
 

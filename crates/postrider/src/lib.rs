@@ -37,6 +37,7 @@
 
 mod builder;
 pub mod inspect;
+pub mod salvage;
 
 pub use builder::EngineBuilder;
 pub use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};

@@ -1,4 +1,6 @@
-//! `postrider log`: a look at a data folder while nothing runs on it. Reads only.
+//! `postrider log`: a look at a data folder while nothing runs on it. Changes nothing there.
+
+mod salvage;
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::limits::TO_ERASE_SHOWN_MAX;
 
-/// Look at a log offline.
+/// Look at a log while no server runs on it: print, check, save what is whole.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -25,6 +27,7 @@ enum Look {
     Verify(Folder),
     /// Print what the log holds
     Stats(Folder),
+    Salvage(salvage::Args),
 }
 
 #[derive(clap::Args)]
@@ -44,6 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Look::Cat(folder) => cat(&folder),
         Look::Verify(folder) => verify(&folder),
         Look::Stats(folder) => stats(&folder),
+        Look::Salvage(args) => salvage::run(args),
     }
 }
 

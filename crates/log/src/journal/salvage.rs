@@ -6,7 +6,7 @@
 mod copy;
 
 use super::Options;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::folder::Folder;
 use super::head::Head;
 use super::recovery::{OpenError, beginning, segments};
@@ -30,6 +30,8 @@ pub struct Missing {
     pub file: String,
     /// In bytes.
     pub offset: u64,
+    /// Where in this file they end at the latest: the next block that was copied, or the file's end. 0 if there is no such file.
+    pub until: u64,
     /// Their numbers.
     pub blocks: Range<u64>,
     /// What is wrong there.
@@ -38,8 +40,12 @@ pub struct Missing {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Missing { file, offset, blocks, fault } = self;
-        write!(f, "{file} at byte {offset}: blocks {} to {}: {fault}", blocks.start, blocks.end - 1)
+        let Missing { file, offset, until, blocks, fault } = self;
+        write!(f, "{file} at byte {offset}, up to {until}: ")?;
+        match blocks.end - blocks.start {
+            1 => write!(f, "block {}: {fault}", blocks.start),
+            _ => write!(f, "blocks {} to {}: {fault}", blocks.start, blocks.end - 1),
+        }
     }
 }
 
@@ -195,7 +201,7 @@ impl<S: Disk, D: Disk> Search<'_, S, D> {
             }
         }
         match below {
-            Some(below) => self.give_up(below, &name, offset, Fault::PastEnd),
+            Some(below) => self.give_up(below, &name, file.size()?, Fault::PastEnd),
             None => {
                 self.end(&file)?;
                 Ok(())
@@ -262,8 +268,8 @@ impl<S: Disk, D: Disk> Search<'_, S, D> {
         Ok(())
     }
 
-    /// Notes that the blocks up to `to` are lost, where the first fault is, or for want of one at the place that is given.
-    fn give_up(&mut self, to: u64, name: &str, offset: u64, fault: Fault) -> Result<(), SalvageError> {
+    /// Notes that the blocks up to `to` are lost, from the first fault up to `until`, or for want of one there.
+    fn give_up(&mut self, to: u64, name: &str, until: u64, fault: Fault) -> Result<(), SalvageError> {
         let blocks = self.chain.next..to;
         if blocks.is_empty() {
             return Ok(());
@@ -273,8 +279,8 @@ impl<S: Disk, D: Disk> Search<'_, S, D> {
         }
         self.copy.gap(to)?;
         let Damage { file, offset, fault, .. } =
-            self.fault.take().unwrap_or_else(|| damage(name, offset, blocks.start, fault));
-        self.missing.push(Missing { file, offset, blocks, fault });
+            self.fault.take().unwrap_or_else(|| damage(name, until, blocks.start, fault));
+        self.missing.push(Missing { file, offset, until, blocks, fault });
         self.chain.next = to;
         self.linked = false;
         Ok(())
@@ -292,7 +298,7 @@ impl<S: Disk, D: Disk> Search<'_, S, D> {
 }
 
 /// Whether the next block of `chain` was begun at `offset`.
-fn starts<F: super::DiskFile>(file: &F, offset: u64, chain: &Chain) -> io::Result<bool> {
+fn starts<F: DiskFile>(file: &F, offset: u64, chain: &Chain) -> io::Result<bool> {
     let mut bytes = [0; 40];
     let read = file.read_at(&mut bytes, offset)?;
     Ok(is_begun(&bytes[..read], chain))

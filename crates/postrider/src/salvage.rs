@@ -1,0 +1,194 @@
+//! Copies what is whole of a damaged data folder into a new one: the log, and the keys without which its secrets cannot be opened.
+//!
+//! The damaged folder is only read; it is held meanwhile, so that no server starts on it. The keys go first and the log's `HEAD` last, so
+//! that a salvage which was cut off leaves a folder that an engine refuses, and never a log without its keys.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use postrider_core::Position;
+use postrider_engine::{Hands, SystemHands};
+pub use postrider_log::Damage;
+use postrider_log::journal::{self, OpenError, Options};
+pub use postrider_log::journal::{Missing, Salvaged};
+use postrider_log::{Fault, LogId};
+
+use crate::inspect::{InspectError, LogFolder};
+
+/// What a salvage has brought.
+#[derive(Debug)]
+pub struct Salvage {
+    /// What became of the log. Its `payloads` are those that no fact of the new log says were erased.
+    pub log: Salvaged,
+    /// Files with keys that were copied, relative to the data folder.
+    pub keys: Vec<String>,
+}
+
+impl Salvage {
+    /// Whether everything is there that was ever acknowledged, as far as the damaged log tells.
+    pub fn is_whole(&self) -> bool {
+        let lost = !self.log.missing.is_empty() || !self.log.payloads.is_empty() || self.has_foreign_end();
+        !lost && self.has_master_key()
+    }
+
+    /// Whether the log ends at a block that belongs to another log or past: no crash leaves that, and what followed is lost.
+    pub fn has_foreign_end(&self) -> bool {
+        let foreign =
+            |damage: &Damage| matches!(damage.fault, Fault::ForeignLog(_) | Fault::Chain | Fault::Time | Fault::Epoch);
+        self.log.torn.as_ref().is_some_and(foreign)
+    }
+
+    /// Whether there was a master key. Without one no secret in the log can be opened.
+    pub fn has_master_key(&self) -> bool {
+        self.keys.iter().any(|key| key == MASTER_KEY)
+    }
+}
+
+/// Why nothing was salvaged.
+#[derive(Debug)]
+pub enum SalvageError {
+    /// The folder for what is whole holds something already. Nothing was changed.
+    NotEmpty(PathBuf),
+    /// A process runs on the damaged folder. Nothing was changed.
+    InUse(PathBuf),
+    /// The log could not be salvaged.
+    Log(journal::SalvageError),
+    /// A folder or a key could not be read or written.
+    File(PathBuf, io::Error),
+    /// The new log is written, but a fact in it is not one that this version knows.
+    Facts(InspectError),
+}
+
+impl std::fmt::Display for SalvageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SalvageError::NotEmpty(folder) => write!(f, "{} is not an empty folder", folder.display()),
+            SalvageError::InUse(folder) => write!(f, "{} is in use by another process", folder.display()),
+            SalvageError::Log(error) => error.fmt(f),
+            SalvageError::File(path, error) => write!(f, "{}: {error}", path.display()),
+            SalvageError::Facts(error) => write!(f, "the log was salvaged, but {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SalvageError {}
+
+impl From<journal::SalvageError> for SalvageError {
+    fn from(error: journal::SalvageError) -> SalvageError {
+        SalvageError::Log(error)
+    }
+}
+
+impl From<OpenError> for SalvageError {
+    fn from(error: OpenError) -> SalvageError {
+        SalvageError::Log(error.into())
+    }
+}
+
+const MASTER_KEY: &str = "master.key";
+const KEYS: &str = "keys";
+/// Beside the folder of keys.
+const KEY_FILES: [&str; 2] = [MASTER_KEY, "admin.key"];
+
+/// Copies every whole block of the log in the data folder `from`, and all keys, into the data folder `to`, which is empty or not there.
+///
+/// # Errors
+/// See [`SalvageError`]. What lies in `to` then is no log, and an engine refuses it.
+pub fn salvage(from: &Path, to: &Path) -> Result<Salvage, SalvageError> {
+    // Whether there is anything to salvage, before anything is made.
+    LogFolder::open(from)?;
+    let _held = hold(from)?;
+    make_empty(to)?;
+    let keys = copy_keys(from, to)?;
+    let mut log = journal::salvage(from, to, Options::new(new_log_id(), SystemHands.wall()))?;
+    let erased = LogFolder::open(to)?.erased().map_err(SalvageError::Facts)?;
+    log.payloads.retain(|damage| position(damage).is_none_or(|at| !erased.contains_key(&at)));
+    Ok(Salvage { log, keys })
+}
+
+/// The fact whose payload is bad.
+pub fn position(damage: &Damage) -> Option<Position> {
+    match damage.fault {
+        Fault::Payload(index) | Fault::Erased(index) => Some(Position::new(damage.block, index)),
+        _ => None,
+    }
+}
+
+/// Keeps engines away from `data` as long as it lives; `None` where there is no lock file to hold, as in a copy.
+fn hold(data: &Path) -> Result<Option<File>, SalvageError> {
+    let Ok(file) = File::open(data.join("LOCK")) else { return Ok(None) };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Err(SalvageError::InUse(data.into())),
+        // A file system without locks.
+        Err(fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+fn make_empty(folder: &Path) -> Result<(), SalvageError> {
+    let failed = |error| SalvageError::File(folder.into(), error);
+    match fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(SalvageError::NotEmpty(folder.into())),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_folder(folder).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(SalvageError::NotEmpty(folder.into())),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Copies the keys there are; says which.
+fn copy_keys(from: &Path, to: &Path) -> Result<Vec<String>, SalvageError> {
+    let mut names: Vec<String> = KEY_FILES.iter().map(|&name| name.to_owned()).collect();
+    let keys = from.join(KEYS);
+    if keys.is_dir() {
+        let failed = |error| SalvageError::File(keys.clone(), error);
+        for entry in fs::read_dir(&keys).map_err(failed)? {
+            names.push(format!("{KEYS}/{}", entry.map_err(failed)?.file_name().to_string_lossy()));
+        }
+        make_folder(&to.join(KEYS)).map_err(|error| SalvageError::File(to.join(KEYS), error))?;
+    }
+    names.retain(|name| from.join(name).is_file());
+    names.sort_unstable();
+    for name in &names {
+        copy_key(&from.join(name), &to.join(name))?;
+    }
+    for folder in [to.to_owned(), to.join(KEYS)].iter().filter(|folder| folder.is_dir()) {
+        sync(folder).map_err(|error| SalvageError::File(folder.clone(), error))?;
+    }
+    Ok(names)
+}
+
+/// Durable when it returns, but for its name. Readable by its owner only.
+fn copy_key(from: &Path, to: &Path) -> Result<(), SalvageError> {
+    let bytes = fs::read(from).map_err(|error| SalvageError::File(from.into(), error))?;
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+        file.write_all(&bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|error| SalvageError::File(to.into(), error))
+}
+
+/// With what is above it; for its owner only.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    match folder.canonicalize()?.parent() {
+        Some(parent) => sync(parent),
+        None => Ok(()),
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[expect(clippy::disallowed_methods, reason = "names a log and decides nothing; there is no engine here to draw it")]
+fn new_log_id() -> LogId {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).expect("the operating system gives random numbers once it has booted");
+    LogId(id)
+}
