@@ -1,0 +1,295 @@
+//! How what was taken becomes part of the store.
+//!
+//! The pending database is written and synced first: its root says up to where the days of history may reach. Then each day, with a root
+//! of its own; then the pending root once more, which says what the days are at now. A crash in between leaves days that are ahead of
+//! what the root says of them, not of its position: a replay passes over what they have already. Readers change over at the end, at one
+//! moment. Chunks that this made useless are taken away by the next commit, when no reader is left that needs them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Arc;
+
+use postrider_core::{DeliveryKey, Position, Time, WebhookId};
+use sled::Batch;
+
+use crate::bucket::{TaggedNumber, hash_of};
+use crate::day::{OpenDay, end_of, name_of};
+use crate::disk::{DAY, ROOT, day_key, kernel_key, sync_names};
+use crate::entry::dormant::{Asleep, ByDue, ByWebhook, Dormant, Lane};
+use crate::entry::gone::Gone;
+use crate::entry::settle;
+use crate::error::CommitError;
+use crate::identity::{Mark, Part};
+use crate::ledger::{Changes, Ledger};
+use crate::root::{DayRecord, KernelRecord, Root};
+use crate::sorted::Sorted;
+use crate::state::{Day, State};
+use crate::store::KERNEL_PIECE_BYTES;
+use crate::writer::{Taken, Writer};
+
+/// Days that stay open at once; a Snaily delivery touches the day of its event for a week.
+const DAYS_OPEN_MAX: usize = 10;
+
+/// A commit in the making.
+struct Plan {
+    root: Root,
+    changes: Changes,
+    pending: Pending,
+    days: Vec<(u32, DayRecord, OpenDay, Batch)>,
+}
+
+/// What becomes of the pending part of the state.
+struct Pending {
+    sleep: Sorted<ByDue>,
+    backlog: Sorted<ByWebhook>,
+    gone: Sorted<Gone>,
+    counts: HashMap<WebhookId, i64>,
+}
+
+impl Writer {
+    /// Makes all that was taken part of the store, durably, and moves it to `mark`: every record below that block has been taken into this
+    /// part. `kernel` is the caller's own snapshot as of the mark; `None` keeps the one before. A part that is past the mark already
+    /// stays where it is.
+    ///
+    /// # Errors
+    /// When it could not be written or synced, or what it builds on could not be read: then the store is to be dropped and opened again.
+    /// Refused, and nothing is lost, when the mark lies before a record that was taken, or moves history past what is pending.
+    pub fn commit(&mut self, part: Part, mark: Mark, kernel: Option<&[u8]>) -> Result<(), CommitError> {
+        if self.is_poisoned {
+            return Err(CommitError::Poisoned);
+        }
+        if mark.block < self.taken.end {
+            return Err(CommitError::Backward { asked: mark.block, end: self.taken.end });
+        }
+        if part == Part::History && mark.block > self.pending_from {
+            return Err(CommitError::Ahead { asked: mark.block, pending: self.pending_from });
+        }
+        // Lifted at the end: whatever fails in between leaves files in an unknown state.
+        self.is_poisoned = true;
+        let mut taken = std::mem::take(&mut self.taken);
+        let plan = self.plan(&mut taken, part, mark, kernel)?;
+        self.carry_out(plan, &taken, part, mark)?;
+        self.is_poisoned = false;
+        Ok(())
+    }
+
+    /// Forgets the days of history that were over before `before`. Returns how many.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn expire(&mut self, before: Time) -> Result<usize, CommitError> {
+        if self.is_poisoned {
+            return Err(CommitError::Poisoned);
+        }
+        let state = self.inner.state.read();
+        let mut root = state.root;
+        let over: Vec<_> = state.days.keys().copied().take_while(|day| end_of(*day) <= before).collect();
+        let mut batch = Batch::default();
+        for day in &over {
+            forget_record(&mut root.ledger, *day, &state.days[day].record);
+            batch.remove(&day_key(*day));
+        }
+        drop(state);
+        if over.is_empty() {
+            return Ok(0);
+        }
+        self.is_poisoned = true;
+        batch.insert(ROOT, root.write());
+        self.inner.disk.apply(batch)?;
+        self.inner.disk.sync()?;
+        let mut state = self.inner.state.write();
+        state.root = root;
+        let closed: Vec<_> = over.iter().filter_map(|day| state.days.remove(day)).collect();
+        drop(state);
+        drop(closed);
+        for day in &over {
+            self.firsts.remove(day);
+            self.taken.days.remove(day);
+            match fs::remove_dir_all(self.inner.folder.join(name_of(*day))) {
+                Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why.into()),
+                _ => {}
+            }
+        }
+        self.is_poisoned = false;
+        Ok(over.len())
+    }
+
+    /// Ends writing: what was taken since the last commit is dropped, and chunks of no more use are taken away.
+    pub fn close(self) {
+        if !self.is_poisoned {
+            let tidied = self.inner.disk.apply(Changes::new(Ledger::default(), &self.outdated).batch);
+            // What can't be removed now goes at the next opening.
+            let _ = tidied.and_then(|()| self.inner.disk.flush());
+            self.inner.state.read().days.values().filter_map(|day| day.open.lock().clone()).for_each(|day| day.tidy());
+        }
+    }
+
+    fn plan(&self, taken: &mut Taken, part: Part, mark: Mark, kernel: Option<&[u8]>) -> Result<Plan, CommitError> {
+        let state = self.inner.state.read();
+        let mut root = state.root;
+        let mut changes = Changes::new(root.ledger, &self.outdated);
+        root.swept = root.swept.max(taken.sweep.unwrap_or_default());
+        let pending = self.plan_pending(&state, taken, root.swept, &mut changes)?;
+        if part.has_pending() && mark.block >= root.pending.block {
+            root.pending = mark;
+        }
+        if let Some(kernel) = kernel {
+            put_kernel(&mut changes.batch, root.kernel, kernel);
+            let (bytes, crc) = (kernel.len() as u64, crc32c::crc32c(kernel));
+            root.kernel = Some(KernelRecord { block: mark.block, bytes, crc });
+        }
+        let mut days = Vec::new();
+        for (number, filed) in taken.days.iter_mut().filter(|(_, filed)| !filed.is_empty()) {
+            let first = self.firsts.get(number).copied().unwrap_or_default();
+            let (record, open) = match (state.days.get(number), state.day(&self.inner.folder, *number)?) {
+                (Some(day), Some(open)) => (day.record, open),
+                _ => {
+                    let record = DayRecord::new(first);
+                    put_record(&mut changes.batch, &mut changes.ledger, *number, &record);
+                    (record, Arc::new(OpenDay::open(&self.inner.folder, root.log, *number, &record, mark.block)?))
+                }
+            };
+            let (next, batch) = open.with(filed, mark.block)?;
+            days.push((*number, record, next, batch));
+        }
+        Ok(Plan { root, changes, pending, days })
+    }
+
+    fn plan_pending(
+        &self,
+        state: &State,
+        taken: &mut Taken,
+        swept: Time,
+        changes: &mut Changes,
+    ) -> Result<Pending, CommitError> {
+        let disk = &self.inner.disk;
+        let is_gone = |webhook: &WebhookId| state.is_gone.contains(webhook) || taken.gone.contains(webhook);
+        let mut gone: Vec<_> = taken.gone.iter().map(|webhook| Gone(*webhook)).collect();
+        settle(&mut gone);
+        let gone = state.gone.with(disk, &gone, changes, &|_| true)?;
+
+        // Of a webhook that is gone neither entries nor tombstones are written any more: what lies there is left out wherever it is met.
+        taken.dormant.retain(|dormant| !is_gone(&dormant.asleep.webhook));
+        let mut counts = HashMap::<_, i64>::new();
+        for Dormant { asleep, is_over } in &taken.dormant {
+            *counts.entry(asleep.webhook).or_default() += if *is_over { -1 } else { 1 };
+        }
+        let keep_due = |entry: &ByDue| !is_gone(&entry.0.asleep.webhook);
+        let keep_webhook = |entry: &ByWebhook| !is_gone(&entry.0.asleep.webhook);
+        let (overdue, sleep) = match swept > state.root.swept {
+            true => state.sleep.without(disk, first_due(swept), changes, &keep_due)?,
+            false => (Vec::new(), state.sleep.clone()),
+        };
+        let mut by_webhook: Vec<_> = overdue.into_iter().map(|ByDue(dormant)| ByWebhook(dormant)).collect();
+        let mut by_due = Vec::with_capacity(taken.dormant.len());
+        for dormant in taken.dormant.drain(..) {
+            match dormant.asleep.due < swept {
+                true => by_webhook.push(ByWebhook(dormant)),
+                false => by_due.push(ByDue(dormant)),
+            }
+        }
+        settle(&mut by_due);
+        settle(&mut by_webhook);
+        let sleep = sleep.with(disk, &by_due, changes, &keep_due)?;
+        let backlog = state.backlog.with(disk, &by_webhook, changes, &keep_webhook)?;
+        Ok(Pending { sleep, backlog, gone, counts })
+    }
+
+    fn carry_out(&mut self, plan: Plan, taken: &Taken, part: Part, mark: Mark) -> Result<(), CommitError> {
+        let Plan { mut root, changes, pending, days } = plan;
+        let (mut batch, ledger, outdated) = changes.finish();
+        root.ledger = ledger;
+        batch.insert(ROOT, root.write());
+        self.inner.disk.apply(batch)?;
+        self.inner.disk.sync()?;
+
+        let mut told = Vec::with_capacity(days.len());
+        let mut batch = Batch::default();
+        for (number, before, day, changes) in days {
+            day.disk.apply(changes)?;
+            day.disk.sync()?;
+            if before.block == 0 {
+                sync_names(&self.inner.folder.join(name_of(number)))?;
+                sync_names(&self.inner.folder.join("days"))?;
+            }
+            forget_record(&mut root.ledger, number, &before);
+            let record = DayRecord { block: day.root.block, ledger: day.root.ledger, ..before };
+            put_record(&mut batch, &mut root.ledger, number, &record);
+            told.push((number, record, day));
+        }
+        if part.has_history() && mark.block >= root.history.block {
+            root.history = mark;
+        }
+        // Not synced: until the next commit is, a power cut makes a replay begin further back, and pass over what the days have.
+        batch.insert(ROOT, root.write());
+        self.inner.disk.apply(batch)?;
+        self.inner.disk.flush()?;
+
+        let mut state = self.inner.state.write();
+        let closed = state.change(root, pending, taken, told);
+        drop(state);
+        closed.iter().for_each(|day| day.tidy());
+        self.outdated = outdated;
+        (self.pending_from, self.history_from) = (root.pending.block, root.history.block);
+        Ok(())
+    }
+}
+
+impl State {
+    /// Changes over to the next state. Returns days that are closed when this is dropped.
+    fn change(
+        &mut self,
+        root: Root,
+        pending: Pending,
+        taken: &Taken,
+        days: Vec<(u32, DayRecord, OpenDay)>,
+    ) -> Vec<Arc<OpenDay>> {
+        self.root = root;
+        (self.sleep, self.backlog, self.gone) = (pending.sleep, pending.backlog, pending.gone);
+        for (webhook, more) in pending.counts {
+            let count = self.counts.entry(webhook).or_default();
+            *count = count.saturating_add_signed(more);
+            if *count == 0 {
+                self.counts.remove(&webhook);
+            }
+        }
+        self.is_gone.extend(&taken.gone);
+        for webhook in &taken.gone {
+            self.counts.remove(webhook);
+        }
+        let touched: Vec<_> = days.iter().map(|(number, ..)| *number).collect();
+        for (number, record, open) in days {
+            let day = self.days.entry(number).or_insert_with(|| Day::closed(record));
+            day.record = record;
+            *day.open.get_mut() = Some(Arc::new(open));
+        }
+        let is_open = |day: &mut Day| day.open.get_mut().is_some();
+        let open: Vec<_> = self.days.iter_mut().filter_map(|(n, day)| is_open(day).then_some(*n)).collect();
+        let spare = open.len().saturating_sub(DAYS_OPEN_MAX);
+        let closing = open.into_iter().filter(|number| !touched.contains(number)).take(spare);
+        closing.filter_map(|number| self.days.get_mut(&number)?.open.get_mut().take()).collect()
+    }
+}
+
+/// What everything that is due from `time` on comes after.
+fn first_due(time: Time) -> Asleep {
+    let key = DeliveryKey { event: Position::default(), ordinal: 0 };
+    Asleep { due: time, key, webhook: WebhookId(0), lane: Lane::Fresh }
+}
+
+fn put_kernel(batch: &mut Batch, before: Option<KernelRecord>, kernel: &[u8]) {
+    let pieces = kernel.chunks(KERNEL_PIECE_BYTES);
+    let before = before.map_or(0, |record| record.bytes.div_ceil(KERNEL_PIECE_BYTES as u64));
+    (pieces.len() as u64..before).for_each(|piece| batch.remove(&kernel_key(piece as u32)));
+    pieces.enumerate().for_each(|(number, piece)| batch.insert(&kernel_key(number as u32), piece));
+}
+
+fn put_record(batch: &mut Batch, ledger: &mut Ledger, day: u32, record: &DayRecord) {
+    let bytes = record.write();
+    ledger.add(hash_of(TaggedNumber(DAY, u64::from(day)), &bytes));
+    batch.insert(&day_key(day), bytes);
+}
+
+fn forget_record(ledger: &mut Ledger, day: u32, record: &DayRecord) {
+    ledger.remove(hash_of(TaggedNumber(DAY, u64::from(day)), &record.write()));
+}

@@ -1,0 +1,234 @@
+//! The only writer: takes records in the order of the log, and makes them part of the store at a commit.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use postrider_core::delivery::{Cell, Status, Was};
+use postrider_core::event::Event;
+use postrider_core::fact::{Fact, Record};
+use postrider_core::machine::event_cells;
+use postrider_core::{DeliveryKey, Position, Time, WebhookId};
+
+use crate::day::{Filed, day_of};
+use crate::entry::attempt::{AttemptOf, AttemptPlace};
+use crate::entry::dormant::{Asleep, ByDue, Dormant, Lane};
+use crate::entry::event::{EventOf, EventPlace};
+use crate::entry::head::Head;
+use crate::entry::id::{Id, fingerprint};
+use crate::entry::settle;
+use crate::error::ReadError;
+use crate::identity::Part;
+use crate::store::Inner;
+
+/// See the module. Dropping it without a commit loses what was taken since the last one, as a crash does.
+#[derive(Debug)]
+pub struct Writer {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) taken: Taken,
+    /// Records below these blocks are in the store already.
+    pub(crate) pending_from: u64,
+    pub(crate) history_from: u64,
+    log: [u8; 16],
+    /// The first record of each day that the store has, or will have with the next commit.
+    pub(crate) firsts: BTreeMap<u32, Position>,
+    /// Chunks of the pending database that the next commit takes away.
+    pub(crate) outdated: Vec<u64>,
+    pub(crate) is_poisoned: bool,
+}
+
+/// What was taken since the last commit.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The block behind the newest record.
+    pub end: u64,
+    /// What fell asleep and what moved on, in order.
+    pub dormant: Vec<Dormant>,
+    pub gone: HashSet<WebhookId>,
+    pub sweep: Option<Time>,
+    pub days: BTreeMap<u32, Filed>,
+}
+
+impl Writer {
+    pub(crate) fn new(inner: Arc<Inner>, outdated: Vec<u64>) -> Writer {
+        let state = inner.state.read();
+        let (root, firsts) = (state.root, state.days.iter().map(|(day, state)| (*day, state.record.first)).collect());
+        drop(state);
+        Writer {
+            inner,
+            taken: Taken::default(),
+            pending_from: root.pending.block,
+            history_from: root.history.block,
+            log: root.log,
+            firsts,
+            outdated,
+            is_poisoned: false,
+        }
+    }
+
+    /// Takes in a record. What the store covers already is passed over, so that a replay may begin anywhere before.
+    ///
+    /// # Errors
+    /// When the day of history that it concerns cannot be read; then the store is to be set aside.
+    pub fn take(&mut self, part: Part, record: &Record) -> Result<(), ReadError> {
+        self.taken.end = self.taken.end.max(record.position.block() + 1);
+        if part.has_pending() && record.position.block() >= self.pending_from {
+            self.take_pending(&record.fact);
+        }
+        if part.has_history() && record.position.block() >= self.history_from {
+            self.take_history(record)?;
+        }
+        Ok(())
+    }
+
+    /// A webhook is gone with its workspace, whose deletion does not name it. A `WebhookDeleted` that is taken does this by itself.
+    pub fn webhook_gone(&mut self, webhook: WebhookId) {
+        self.taken.gone.insert(webhook);
+    }
+
+    /// With the next commit, moves all that was due before `until` from sleep to the backlog, where it is found by webhook and lane. For
+    /// what is overdue and could not run: its webhook is off, slow or over its rate. Deliveries in flight move with the rest; each moves
+    /// on from where it lies. `until` is best some windows behind now, since moving costs what is left there.
+    pub fn sweep(&mut self, until: Time) {
+        self.taken.sweep = self.taken.sweep.max(Some(until));
+    }
+
+    /// What was taken since the last commit, is unfinished, and is due before `horizon`, in order of due time.
+    ///
+    /// The horizon is the time before which the caller has loaded all that sleeps: what is due before it lives in the caller's RAM, what is
+    /// due from it on lives in the store alone. A delivery that falls asleep before the horizon will not be met by the cursor any more, so
+    /// that the caller takes it from here (or from the fact) before it commits.
+    pub fn late(&self, horizon: Time) -> Vec<Asleep> {
+        let early = self.taken.dormant.iter().filter(|dormant| dormant.asleep.due < horizon);
+        let mut early: Vec<_> = early.map(|dormant| ByDue(*dormant)).collect();
+        settle(&mut early);
+        early.retain(|entry| !entry.0.is_over && !self.taken.gone.contains(&entry.0.asleep.webhook));
+        early.into_iter().map(|entry| entry.0.asleep).collect()
+    }
+
+    fn take_pending(&mut self, fact: &Fact) {
+        match fact {
+            Fact::EventAccepted(event) => event_cells(event).for_each(|cell| self.sleep(&cell)),
+            Fact::AttemptFinished { cell, was, .. } => {
+                self.move_on(cell, *was, cell.attempts.saturating_sub(1));
+                if cell.status == Status::Pending {
+                    self.sleep(cell);
+                }
+            }
+            Fact::RetryRequested { cell, was } => {
+                self.move_on(cell, *was, cell.attempts);
+                self.sleep(cell);
+            }
+            Fact::EventErased { cancelled, .. } => {
+                for cell in cancelled {
+                    self.move_on(cell, Was { status: Status::Pending, due: cell.due }, cell.attempts);
+                }
+            }
+            Fact::WebhookDeleted { id, .. } => self.webhook_gone(*id),
+            Fact::ProfileRegistered(_)
+            | Fact::WorkspaceCreated { .. }
+            | Fact::WorkspaceRenamed { .. }
+            | Fact::WorkspaceDeleted { .. }
+            | Fact::KeyCreated(_)
+            | Fact::KeyRevoked { .. }
+            | Fact::WebhookCreated(_)
+            | Fact::WebhookChanged(_)
+            | Fact::TestFinished { .. } => {}
+        }
+    }
+
+    fn sleep(&mut self, cell: &Cell) {
+        self.taken.dormant.push(Dormant { asleep: asleep(cell, cell.due, cell.attempts), is_over: false });
+    }
+
+    /// Ends the sleep that a delivery was in, if it was in any.
+    fn move_on(&mut self, cell: &Cell, was: Was, attempts: u32) {
+        if was.status == Status::Pending {
+            self.taken.dormant.push(Dormant { asleep: asleep(cell, was.due, attempts), is_over: true });
+        }
+    }
+
+    fn take_history(&mut self, record: &Record) -> Result<(), ReadError> {
+        let (position, time) = (record.position, record.time);
+        match &record.fact {
+            Fact::EventAccepted(event) => self.file_event(event, time),
+            Fact::AttemptFinished { cell, attempt, .. } => {
+                let took = attempt.exchange.duration;
+                let place = AttemptPlace::new(position, time, attempt.outcome, took, false);
+                self.file_attempt(AttemptOf { webhook: cell.webhook, place })?;
+                self.file_head(cell.key, position)
+            }
+            Fact::TestFinished { webhook, attempt, .. } => {
+                let took = attempt.exchange.duration;
+                let place = AttemptPlace::new(position, time, attempt.outcome, took, true);
+                self.file_attempt(AttemptOf { webhook: *webhook, place })
+            }
+            Fact::RetryRequested { cell, .. } => self.file_head(cell.key, position),
+            Fact::EventErased { cancelled, .. } => {
+                cancelled.iter().try_for_each(|cell| self.file_head(cell.key, position))
+            }
+            Fact::ProfileRegistered(_)
+            | Fact::WorkspaceCreated { .. }
+            | Fact::WorkspaceRenamed { .. }
+            | Fact::WorkspaceDeleted { .. }
+            | Fact::KeyCreated(_)
+            | Fact::KeyRevoked { .. }
+            | Fact::WebhookCreated(_)
+            | Fact::WebhookChanged(_)
+            | Fact::WebhookDeleted { .. } => Ok(()),
+        }
+    }
+
+    fn file_event(&mut self, event: &Event, time: Time) -> Result<(), ReadError> {
+        let log = self.log;
+        let Some(filed) = self.filed_on(event.at, time)? else { return Ok(()) };
+        let place = EventPlace { position: event.at, time };
+        filed.events.push(EventOf { workspace: event.workspace, place });
+        // A generated id says itself where its event lies.
+        if event.id.position() != Some(event.at) {
+            filed.ids.push(Id { fingerprint: fingerprint(log, event.workspace, &event.id), at: event.at });
+        }
+        Ok(())
+    }
+
+    fn file_attempt(&mut self, attempt: AttemptOf) -> Result<(), ReadError> {
+        let AttemptPlace { position, time, .. } = attempt.place;
+        if let Some(filed) = self.filed_on(position, time)? {
+            filed.attempt(attempt);
+        }
+        Ok(())
+    }
+
+    /// Files under the day of the event; one whose day was forgotten has no head.
+    fn file_head(&mut self, key: DeliveryKey, newest: Position) -> Result<(), ReadError> {
+        let day = self.firsts.iter().rev().find(|(_, first)| **first <= key.event).map(|(day, _)| *day);
+        let Some(day) = day else { return Ok(()) };
+        if let Some(filed) = self.filed(day, newest)? {
+            filed.heads.push(Head { key, newest });
+        }
+        Ok(())
+    }
+
+    fn filed_on(&mut self, position: Position, time: Time) -> Result<Option<&mut Filed>, ReadError> {
+        let day = day_of(time);
+        self.firsts.entry(day).or_insert(position);
+        self.filed(day, position)
+    }
+
+    /// Where what the record at `position` says of a day goes; `None` when the day has it already.
+    fn filed(&mut self, day: u32, position: Position) -> Result<Option<&mut Filed>, ReadError> {
+        let filed = match self.taken.days.entry(day) {
+            std::collections::btree_map::Entry::Occupied(filed) => filed.into_mut(),
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                let open = self.inner.state.read().day(&self.inner.folder, day)?;
+                let from_block = open.map_or(0, |open| open.root.block);
+                vacant.insert(Filed { from_block, ..Filed::default() })
+            }
+        };
+        Ok(Some(filed).filter(|filed| position.block() >= filed.from_block))
+    }
+}
+
+fn asleep(cell: &Cell, due: Time, attempts: u32) -> Asleep {
+    let lane = if attempts == 0 { Lane::Fresh } else { Lane::Retry };
+    Asleep { due, key: cell.key, webhook: cell.webhook, lane }
+}
