@@ -3,6 +3,7 @@
 mod catalogue;
 mod deliveries;
 mod events;
+mod health;
 mod keys;
 mod logs;
 mod operations;
@@ -26,6 +27,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::get, webhooks::change, webhooks::delete))
         .routes(routes!(webhooks::test))
         .routes(routes!(logs::list))
+        .routes(routes!(health::get))
         .routes(routes!(publish::publish, events::list))
         .routes(routes!(events::get, events::erase))
         .routes(routes!(events::explain))

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod delivery;
 pub mod event;
+pub mod health;
 pub mod log;
 pub mod publish;
 pub mod webhook;

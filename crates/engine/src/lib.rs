@@ -35,5 +35,5 @@ pub use overlay::Overlay;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
     Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery,
-    Subject, Verdict, paginate, read_cursor,
+    Subject, Verdict, WebhookHealth, WindowFigures, paginate, read_cursor,
 };

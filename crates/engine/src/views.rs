@@ -4,6 +4,7 @@
 //! payloads are not here: a reader fetches them from the log by position. Until the store exists everything is in RAM.
 
 mod explain;
+mod health;
 mod page;
 mod query;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use postrider_core::attempt::{Attempt, Outcome};
-use postrider_core::delivery::Cell;
+use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::directory::Directory;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
@@ -20,6 +21,8 @@ use postrider_core::{AttemptId, DeliveryKey, EventId, Position, Time, WebhookId,
 
 use explain::History;
 pub use explain::{Explanation, Verdict};
+use health::Summary;
+pub use health::{WebhookHealth, WindowFigures};
 pub use page::{Cursor, CursorError, Page, PageQuery, paginate, read_cursor};
 pub use query::{DeliveryFilter, EventFilter, LogFilter};
 
@@ -39,6 +42,8 @@ struct WorkspaceView {
     deliveries: BTreeMap<DeliveryKey, DeliveryRow>,
     logs: BTreeMap<WebhookId, BTreeMap<AttemptId, LogEntry>>,
     webhooks: BTreeMap<WebhookId, History>,
+    /// Of the webhooks that there are.
+    health: BTreeMap<WebhookId, Summary>,
 }
 
 /// A delivery with its event and the attempts it has had.
@@ -100,9 +105,14 @@ impl Views {
         self.directory.apply(record);
         match &record.fact {
             Fact::EventAccepted(event) => self.accept(event),
-            Fact::AttemptFinished { cell, attempt, .. } => {
+            Fact::AttemptFinished { cell, was, attempt } => {
                 // An attempt can outlive its workspace.
                 let Some(workspace) = self.workspaces.get_mut(&cell.workspace) else { return };
+                // And its webhook.
+                if let Some(summary) = workspace.health.get_mut(&cell.webhook) {
+                    summary.follow(cell, Some(*was));
+                    summary.note(attempt, record.time);
+                }
                 let Some(row) = workspace.deliveries.get_mut(&cell.key) else { return };
                 row.cell = *cell;
                 row.attempts.push(attempt.id);
@@ -115,11 +125,11 @@ impl Views {
                 };
                 workspace.log(entry);
             }
-            Fact::RetryRequested { cell, .. } => {
-                self.put_cell(cell);
-            }
+            Fact::RetryRequested { cell, was } => self.put_cell(cell, *was),
             Fact::EventErased { workspace, event, cancelled } => {
-                cancelled.iter().for_each(|cell| self.put_cell(cell));
+                for cell in cancelled {
+                    self.put_cell(cell, Was { status: Status::Pending, due: cell.due });
+                }
                 if let Some(view) = self.workspaces.get_mut(workspace) {
                     view.erased.insert(*event, record.time);
                 }
@@ -136,11 +146,13 @@ impl Views {
             Fact::WebhookCreated(webhook) | Fact::WebhookChanged(webhook) => {
                 let view = self.workspaces.entry(webhook.workspace).or_default();
                 view.webhooks.entry(webhook.id).or_default().note(webhook);
+                view.health.entry(webhook.id).or_default();
             }
             Fact::WebhookDeleted { workspace, id } => {
                 // The attempts of a deleted webhook stay visible in its deliveries.
-                let view = self.workspaces.get_mut(workspace);
-                if let Some(history) = view.and_then(|view| view.webhooks.get_mut(id)) {
+                let Some(view) = self.workspaces.get_mut(workspace) else { return };
+                view.health.remove(id);
+                if let Some(history) = view.webhooks.get_mut(id) {
                     history.end(record.position);
                 }
             }
@@ -155,16 +167,22 @@ impl Views {
         }
     }
 
-    fn put_cell(&mut self, cell: &Cell) {
-        let rows = self.workspaces.get_mut(&cell.workspace).map(|view| &mut view.deliveries);
-        if let Some(row) = rows.and_then(|rows| rows.get_mut(&cell.key)) {
+    fn put_cell(&mut self, cell: &Cell, was: Was) {
+        let Some(view) = self.workspaces.get_mut(&cell.workspace) else { return };
+        if let Some(row) = view.deliveries.get_mut(&cell.key) {
             row.cell = *cell;
+        }
+        if let Some(summary) = view.health.get_mut(&cell.webhook) {
+            summary.follow(cell, Some(was));
         }
     }
 
     fn accept(&mut self, event: &Arc<Event>) {
         let workspace = self.workspaces.entry(event.workspace).or_default();
         for cell in event_cells(event) {
+            if let Some(summary) = workspace.health.get_mut(&cell.webhook) {
+                summary.follow(&cell, None);
+            }
             let row = DeliveryRow { cell, event: Arc::clone(event), attempts: Vec::new() };
             workspace.deliveries.insert(cell.key, row);
         }

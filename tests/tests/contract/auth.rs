@@ -17,6 +17,7 @@ fn routes(stage: &Stage) -> Vec<(&'static str, String, &'static [&'static str])>
         ("GET", "/v1/webhooks".into(), read),
         ("GET", format!("/v1/webhooks/{webhook}"), read),
         ("GET", format!("/v1/webhooks/{webhook}/logs"), read),
+        ("GET", format!("/v1/webhooks/{webhook}/health"), read),
         ("GET", "/v1/events".into(), read),
         ("GET", "/v1/events/e1".into(), read),
         ("GET", "/v1/events/e1/explain".into(), read),

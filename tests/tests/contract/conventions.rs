@@ -46,6 +46,7 @@ fn one_resource_has_status_message_and_data() {
     let mut wrong = Vec::new();
     for path in [
         format!("/v1/webhooks/{webhook}"),
+        format!("/v1/webhooks/{webhook}/health"),
         format!("/v1/events/{event}"),
         format!("/v1/deliveries/{delivery}"),
         "/v1/event-types".to_owned(),
@@ -201,6 +202,7 @@ fn a_query_parameter_that_one_resource_does_not_know_is_named() {
     let mut wrong = Vec::new();
     for path in [
         format!("/v1/webhooks/{webhook}"),
+        format!("/v1/webhooks/{webhook}/health"),
         "/v1/events/e1".to_owned(),
         format!("/v1/deliveries/{delivery}"),
         "/v1/event-types".to_owned(),
@@ -269,7 +271,9 @@ fn a_malformed_id_in_a_path_is_not_there() {
         "wh_1",
         &long,
     ] {
-        for path in ["/v1/webhooks/ID", "/v1/webhooks/ID/logs", "/v1/events/ID", "/v1/deliveries/ID"] {
+        for path in
+            ["/v1/webhooks/ID", "/v1/webhooks/ID/logs", "/v1/webhooks/ID/health", "/v1/events/ID", "/v1/deliveries/ID"]
+        {
             let path = path.replace("ID", id);
             let answer = stage.client.get(&path);
             if let Err(e) = error_shape(&answer, 404) {

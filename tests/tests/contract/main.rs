@@ -10,6 +10,7 @@ mod deliveries;
 mod egress;
 mod erase;
 mod events;
+mod health;
 mod logs;
 mod operations;
 mod receiver;

@@ -76,7 +76,13 @@ fn what_belongs_to_another_workspace_is_not_there() {
     let delivery = stage.delivery_of("e1");
     let other = stage.server.workspace("genesy");
     let own = format!("/v1/webhooks/{webhook}");
-    for path in [own.clone(), format!("{own}/logs"), "/v1/events/e1".into(), format!("/v1/deliveries/{delivery}")] {
+    for path in [
+        own.clone(),
+        format!("{own}/logs"),
+        format!("{own}/health"),
+        "/v1/events/e1".into(),
+        format!("/v1/deliveries/{delivery}"),
+    ] {
         other.get(&path).expect(404);
     }
     other.patch(&own, &json!({ "enabled": false })).expect(404);

@@ -11,6 +11,7 @@ use super::{Handle, READ_PATIENCE, Refused};
 use crate::outgoing::{self, Secrets};
 use crate::views::{
     DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery, Subject, Views,
+    WebhookHealth,
 };
 use crate::worker::headers_text;
 
@@ -149,6 +150,14 @@ impl Handle {
         webhook: Option<WebhookId>,
     ) -> Result<Option<Vec<Explanation>>, Refused> {
         self.read(move |views| views.explain(workspace, &id, webhook)).await
+    }
+
+    /// How a webhook is doing; `None` when there is no such webhook.
+    ///
+    /// # Errors
+    /// When the views are too far behind.
+    pub async fn health(&self, workspace: WorkspaceId, webhook: WebhookId) -> Result<Option<WebhookHealth>, Refused> {
+        self.read(move |views| views.health(workspace, webhook, self.0.clock.now())).await
     }
 
     /// Waits until the views have taken in all that was durable when this was called, then reads.
