@@ -202,12 +202,14 @@ impl Writer {
         batch.insert(ROOT, root.write());
         self.inner.disk.apply(batch)?;
         self.inner.disk.sync()?;
+        self.crash_point()?;
 
         let mut told = Vec::with_capacity(days.len());
         let mut batch = Batch::default();
         for (number, before, day, changes) in days {
             day.disk.apply(changes)?;
             day.disk.sync()?;
+            self.crash_point()?;
             if before.block == 0 {
                 sync_names(&self.inner.folder.join(name_of(number)))?;
                 sync_names(&self.inner.folder.join("days"))?;
@@ -231,6 +233,14 @@ impl Writer {
         closed.iter().for_each(|day| day.tidy());
         self.outdated = outdated;
         (self.pending_from, self.history_from) = (root.pending.block, root.history.block);
+        Ok(())
+    }
+}
+
+#[cfg(not(test))]
+impl Writer {
+    /// Between two databases: tests end here as a crash would.
+    fn crash_point(&mut self) -> Result<(), CommitError> {
         Ok(())
     }
 }
@@ -293,3 +303,6 @@ fn put_record(batch: &mut Batch, ledger: &mut Ledger, day: u32, record: &DayReco
 fn forget_record(ledger: &mut Ledger, day: u32, record: &DayRecord) {
     ledger.remove(hash_of(TaggedNumber(DAY, u64::from(day)), &record.write()));
 }
+
+#[cfg(test)]
+mod tests;

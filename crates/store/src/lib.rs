@@ -15,6 +15,10 @@
 //!
 //! One piece of code, *packed runs* (`sorted`, `bucket`, `chunk`), holds all kinds of entries (`entry`).
 
+// The tests within share their support with those beside, which know the crate by its name.
+#[cfg(test)]
+extern crate self as postrider_store;
+
 mod bucket;
 mod chunk;
 mod coding;

@@ -34,6 +34,9 @@ pub struct Writer {
     /// Chunks of the pending database that the next commit takes away.
     pub(crate) outdated: Vec<u64>,
     pub(crate) is_poisoned: bool,
+    /// How many places between two databases a commit may pass; then it ends as in a crash.
+    #[cfg(test)]
+    pub(crate) steps_left: usize,
 }
 
 /// What was taken since the last commit.
@@ -62,6 +65,8 @@ impl Writer {
             firsts,
             outdated,
             is_poisoned: false,
+            #[cfg(test)]
+            steps_left: usize::MAX,
         }
     }
 
