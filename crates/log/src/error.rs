@@ -195,3 +195,14 @@ impl From<Damage> for ReadError {
         }
     }
 }
+
+/// Why the log still begins where it did.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TruncateError {
+    /// No space to note the new beginning; nothing has changed.
+    #[error("no space is left for the log")]
+    Full,
+    /// A write or a sync failed, now or before; the writer is poisoned.
+    #[error("the log cannot be written: {0}")]
+    Unavailable(#[source] Arc<io::Error>),
+}

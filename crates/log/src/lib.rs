@@ -18,6 +18,6 @@ pub mod memory;
 
 pub use batch::{Batch, Payload};
 pub use block::Block;
-pub use error::{AppendError, ClaimError, Damage, EraseError, Fault, ReadError, ReserveError};
+pub use error::{AppendError, ClaimError, Damage, EraseError, Fault, ReadError, ReserveError, TruncateError};
 pub use layout::{ChainHash, Kind, LogId, Owner, VERSION};
 pub use log::{Claimed, EventLog, LogReader, LogWriter};

@@ -1,7 +1,9 @@
 //! What every log promises, whatever keeps it: one writer with one append in flight, durable when it returns; any number of readers
 //! that see nothing before it is durable.
 
-use crate::{AppendError, Batch, Block, ChainHash, ClaimError, EraseError, LogId, Owner, ReadError, ReserveError};
+use crate::{
+    AppendError, Batch, Block, ChainHash, ClaimError, EraseError, LogId, Owner, ReadError, ReserveError, TruncateError,
+};
 use bytes::Bytes;
 use postrider_core::{Position, Time};
 
@@ -77,6 +79,20 @@ pub trait LogWriter: Send {
     /// # Errors
     /// `Damaged` and `Fenced` erased nothing. After `Unavailable` the writer is poisoned.
     fn erase(&mut self, payloads: &[Position]) -> Result<(), EraseError>;
+
+    /// Whether the next block is the first of a segment: one that the log can be made to begin with. True at most until that block is
+    /// appended; a [`reserve`](Self::reserve) can make it so.
+    fn begins_segment(&self) -> bool;
+
+    /// Lets go of whole segments in which all blocks are below `below`; their space is overwritten later. Returns the block that the
+    /// log begins with now. The newest segment always stays.
+    ///
+    /// # Errors
+    /// `Full` harms nothing; after `Unavailable` the writer is poisoned.
+    fn truncate(&mut self, below: u64) -> Result<u64, TruncateError>;
+
+    /// Bytes on disk of the segments from the one with block `from` on.
+    fn bytes_from(&self, from: u64) -> u64;
 }
 
 /// Reads what is durable.

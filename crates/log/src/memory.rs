@@ -5,12 +5,16 @@ use crate::log::erasure;
 use crate::{
     AppendError, Batch, Block, ChainHash, ClaimError, Claimed, Damage, EraseError, EventLog, LogId, LogReader,
 };
-use crate::{LogWriter, ReadError, ReserveError};
+use crate::{LogWriter, ReadError, ReserveError, TruncateError};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use postrider_core::{Position, Time, limits};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+
+/// Blocks that make a segment, unless it was made with another number.
+const SEGMENT_BLOCKS: u64 = 256;
 
 /// A log in RAM. Clones are the same log: claiming one fences the writer of the other.
 #[derive(Clone, Debug)]
@@ -29,7 +33,10 @@ pub enum Fate {
 
 #[derive(Clone, Debug)]
 struct Shared {
-    blocks: Vec<Block>,
+    /// From `first` on.
+    blocks: VecDeque<Block>,
+    first: u64,
+    segment_blocks: u64,
     chain: Chain,
     bytes: usize,
     capacity: usize,
@@ -40,8 +47,15 @@ struct Shared {
 impl Memory {
     /// An empty log without a bound.
     pub fn new(id: LogId) -> Memory {
+        Memory::with_segments(id, SEGMENT_BLOCKS)
+    }
+
+    /// An empty log that can begin at each block whose number is a multiple of `segment_blocks`.
+    pub fn with_segments(id: LogId, segment_blocks: u64) -> Memory {
         let shared = Shared {
-            blocks: Vec::new(),
+            blocks: VecDeque::new(),
+            first: 0,
+            segment_blocks,
             chain: Chain::start(id),
             bytes: 0,
             capacity: usize::MAX,
@@ -95,6 +109,10 @@ impl EventLog for Memory {
 }
 
 impl Shared {
+    fn at(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok().filter(|&at| at < self.blocks.len())
+    }
+
     fn reserve(&self, bytes: usize) -> Result<(), ReserveError> {
         match bytes {
             _ if self.crashed => Err(ReserveError::Unavailable(Arc::new(io::Error::other("crashed")))),
@@ -115,7 +133,7 @@ impl Shared {
         let block = Block::decode(bytes.into()).expect("what was just encoded decodes");
         self.bytes += block.bytes();
         self.chain = self.chain.then(header);
-        self.blocks.push(block);
+        self.blocks.push_back(block);
     }
 }
 
@@ -200,10 +218,39 @@ impl LogWriter for Writer {
             return Err(EraseError::Fenced { tail: shared.chain.next });
         }
         for in_block in payloads.chunk_by(|a, b| a.block() == b.block()) {
-            let block = &mut shared.blocks[in_block[0].block() as usize];
-            *block = block.erased(in_block.iter().map(|at| at.index()));
+            // What is no longer in the log has nothing to erase.
+            let Some(at) = shared.at(in_block[0].block()) else { continue };
+            shared.blocks[at] = shared.blocks[at].erased(in_block.iter().map(|at| at.index()));
         }
         Ok(())
+    }
+
+    fn begins_segment(&self) -> bool {
+        self.tail.is_multiple_of(self.shared.lock().segment_blocks)
+    }
+
+    fn truncate(&mut self, below: u64) -> Result<u64, TruncateError> {
+        if let Some(why) = &self.poison {
+            return Err(TruncateError::Unavailable(why.clone()));
+        }
+        let mut shared = self.shared.lock();
+        if shared.crashed {
+            return Err(TruncateError::Unavailable(Arc::new(io::Error::other("crashed"))));
+        }
+        let below = below.min(shared.chain.next.saturating_sub(1));
+        let first = (below - below % shared.segment_blocks).max(shared.first);
+        while shared.first < first {
+            let gone = shared.blocks.pop_front().expect("all up to the tail are there");
+            shared.bytes -= gone.bytes();
+            shared.first += 1;
+        }
+        Ok(first)
+    }
+
+    fn bytes_from(&self, from: u64) -> u64 {
+        let shared = self.shared.lock();
+        let skipped = from.saturating_sub(shared.first) as usize;
+        shared.blocks.iter().skip(skipped).map(|block| block.bytes() as u64).sum()
     }
 }
 
@@ -215,7 +262,7 @@ pub struct Reader {
 
 impl LogReader for Reader {
     fn first(&self) -> u64 {
-        0
+        self.shared.lock().first
     }
 
     fn end(&self) -> u64 {
@@ -223,8 +270,8 @@ impl LogReader for Reader {
     }
 
     fn read_block(&self, number: u64) -> Result<Option<Block>, ReadError> {
-        let at = usize::try_from(number).unwrap_or(usize::MAX);
-        Ok(self.shared.lock().blocks.get(at).cloned())
+        let shared = self.shared.lock();
+        Ok(shared.at(number).map(|at| shared.blocks[at].clone()))
     }
 
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError> {

@@ -202,6 +202,34 @@ fn erasing_in_the_last_two_blocks_seals_first<B: Bed>(bed: &B) {
     }
 }
 
+fn it_begins_later_only_where_a_segment_does<B: Bed>(bed: &B) {
+    let mut log = claim(bed, 1);
+    let mut beginnings = Vec::new();
+    for _ in 0..100 {
+        log.writer.reserve(4096).expect("there is space");
+        let at = log.writer.tail();
+        if log.writer.begins_segment() {
+            beginnings.push(at);
+        }
+        log.writer.append(at, &batch(2, &[("fact", Some(&"x".repeat(1000)))])).expect("appends");
+        assert!(!log.writer.begins_segment() || log.writer.tail() > at);
+    }
+    assert!(beginnings.len() > 3, "{beginnings:?}");
+    let (whole, to) = (log.writer.bytes_from(0), beginnings[2]);
+    assert_eq!(log.writer.truncate(to).expect("truncates"), to);
+    assert_eq!((log.reader.first(), log.writer.bytes_from(0)), (to, log.writer.bytes_from(to)));
+    assert!(log.writer.bytes_from(to) < whole);
+    assert_eq!(log.reader.payload(Position::new(to - 1, 0)).expect("no error"), None);
+    assert!(log.reader.payload(Position::new(to, 0)).expect("reads").is_some());
+    let between = (beginnings[2] + beginnings[3]) / 2;
+    assert_eq!(log.writer.truncate(between).expect("does nothing"), to);
+    // An erasure of what is gone has nothing to do.
+    log.writer.erase(&[Position::new(1, 0)]).expect("passes over it");
+    drop(log);
+    let log = claim(bed, 3);
+    assert_eq!((log.reader.first(), log.writer.bytes_from(to)), (to, log.writer.bytes_from(0)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -255,7 +283,8 @@ macro_rules! suite {
             suite!(@ $bed, what_was_appended_is_read_back, a_claim_takes_a_block_and_raises_the_epoch, another_shard_is_refused,
                 an_append_elsewhere_than_at_the_tail_is_fenced, a_block_over_the_limit_is_refused_and_harms_nothing,
                 a_seal_is_a_block_but_not_twice, all_blocks_come_in_order_with_one_chain, a_reader_follows_the_writer,
-                an_erased_payload_is_gone_and_all_else_stays, erasing_in_the_last_two_blocks_seals_first);
+                an_erased_payload_is_gone_and_all_else_stays, erasing_in_the_last_two_blocks_seals_first,
+                it_begins_later_only_where_a_segment_does);
         }
     )* };
     (@ $bed:ident, $($story:ident),*) => { $(
@@ -269,7 +298,7 @@ macro_rules! suite {
 suite! { memory journal fault }
 
 fn memory() -> Memory {
-    Memory::new(LogId([1; 16]))
+    Memory::with_segments(LogId([1; 16]), 10)
 }
 
 fn journal() -> tempfile::TempDir {

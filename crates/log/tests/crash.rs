@@ -5,8 +5,7 @@ mod support;
 
 use postrider_core::Time;
 use postrider_log::fault::{FaultDisk, Keep};
-use postrider_log::journal::TruncateError;
-use postrider_log::{AppendError, Kind, LogReader, LogWriter, Payload, ReserveError};
+use postrider_log::{AppendError, Kind, LogReader, LogWriter, Payload, ReserveError, TruncateError};
 use support::{Content, batch, claim, content, contents, open};
 
 /// Appends, seals, truncates and reopens over several segments. Returns every block that was appended, with the number of syncs after

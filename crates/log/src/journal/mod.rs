@@ -26,7 +26,6 @@ pub use inspect::{Inspect, Stats, Stored, VerifyError};
 pub use reader::Reader;
 pub use recovery::{Journal, OpenError, Report};
 pub use salvage::{Missing, SalvageError, Salvaged, salvage, salvage_on};
-pub use truncate::TruncateError;
 pub use writer::Writer;
 
 use crate::LogId;

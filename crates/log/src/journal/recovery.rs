@@ -1,7 +1,7 @@
 //! Opening: lock, read the whole chain, and only then touch anything.
 
 use super::Options;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::head::Head;
 use super::reader::Reader;
 use super::segment::{self, Segment};
@@ -190,7 +190,9 @@ pub(crate) fn beginning(head: &Head) -> Chain {
 }
 
 fn scan<D: Disk>(disk: &D, head: &Head, live: Vec<u64>, durable: &mut Durable) -> Result<Scan, OpenError> {
-    durable.segments = live.iter().map(|&first| Segment::new(first)).collect();
+    for &first in &live {
+        durable.segments.push_back(Segment::new(first, disk.open(&segment::name(first), false)?.size()?));
+    }
     let mut walk = Walk::new(disk, live, beginning(head));
     let mut last: Option<(Found, Chain)> = None;
     loop {

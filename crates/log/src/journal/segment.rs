@@ -36,13 +36,15 @@ pub(crate) fn is_spare(name: &str) -> bool {
 pub(crate) struct Segment {
     /// The number of its first block, whether that is written or not.
     pub first: u64,
+    /// Bytes of its file.
+    pub size: u64,
     /// (number - first, offset) of some blocks, ascending.
     index: Vec<(u32, u32)>,
 }
 
 impl Segment {
-    pub fn new(first: u64) -> Segment {
-        Segment { first, index: Vec::new() }
+    pub fn new(first: u64, size: u64) -> Segment {
+        Segment { first, size, index: Vec::new() }
     }
 
     /// Notes that block `number` begins at `offset`; blocks come in order.
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_index_is_sparse_and_never_points_past_the_block() {
-        let mut segment = Segment::new(1000);
+        let mut segment = Segment::new(1000, 1 << 22);
         for number in 0..1000u32 {
             segment.note(1000 + u64::from(number), number * 4096);
         }

@@ -5,30 +5,15 @@ use super::head::Head;
 use super::segment;
 use super::walk::read_header;
 use super::writer::Writer;
+use crate::TruncateError;
 use std::io;
-use std::sync::Arc;
 
 /// Spare segments that are kept for overwriting; what is over that is removed.
 const SPARES_MAX: usize = 4;
 
-/// Why the log still begins where it did.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum TruncateError {
-    /// No space to replace the file `HEAD`; nothing has changed.
-    #[error("no space is left for the log")]
-    Full,
-    /// A write or a sync failed, now or before; the writer is poisoned.
-    #[error("the log cannot be written: {0}")]
-    Unavailable(#[source] Arc<io::Error>),
-}
-
 impl<D: Disk> Writer<D> {
-    /// Lets go of whole segments in which all blocks are below `below`; their space is overwritten later. Returns the block that the
-    /// log begins with now. The newest segment always stays.
-    ///
-    /// # Errors
-    /// `Full` harms nothing; after `Unavailable` the writer is poisoned.
-    pub fn truncate(&mut self, below: u64) -> Result<u64, TruncateError> {
+    /// See [`LogWriter::truncate`](crate::LogWriter::truncate).
+    pub(super) fn begin_at(&mut self, below: u64) -> Result<u64, TruncateError> {
         if let Some(why) = &self.poison {
             return Err(TruncateError::Unavailable(why.clone()));
         }

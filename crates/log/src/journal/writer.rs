@@ -7,7 +7,7 @@ use super::segment::{self, Segment};
 use super::shared::Shared;
 use super::walk::{Found, read_block};
 use crate::layout::{ALIGN, Chain, ChainHash, Header, Kind, Owner};
-use crate::{AppendError, Batch, ClaimError, EraseError, LogWriter, ReserveError};
+use crate::{AppendError, Batch, ClaimError, EraseError, LogWriter, ReserveError, TruncateError};
 use postrider_core::{Position, Time, limits};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -132,9 +132,10 @@ impl<D: Disk> Writer<D> {
         self.shared.disk.rename(from, &segment::name(first))?;
         self.shared.disk.sync_names()?;
         let mut durable = self.shared.durable.write();
-        if !durable.is_first_of_segment(first) {
-            durable.segments.push_back(Segment::new(first));
+        if durable.is_first_of_segment(first) {
+            durable.segments.pop_back();
         }
+        durable.segments.push_back(Segment::new(first, size));
         self.current = Some(Current { first, file, size, offset: 0 });
         Ok(())
     }
@@ -231,5 +232,19 @@ impl<D: Disk> LogWriter for Writer<D> {
 
     fn erase(&mut self, payloads: &[Position]) -> Result<(), EraseError> {
         self.zero(payloads)
+    }
+
+    fn begins_segment(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.first == self.chain.next)
+    }
+
+    fn truncate(&mut self, below: u64) -> Result<u64, TruncateError> {
+        self.begin_at(below)
+    }
+
+    fn bytes_from(&self, from: u64) -> u64 {
+        let durable = self.shared.durable.read();
+        let after = durable.segments.partition_point(|segment| segment.first <= from);
+        durable.segments.iter().skip(after.saturating_sub(1)).map(|segment| segment.size).sum()
     }
 }
