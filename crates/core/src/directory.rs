@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::fact::Record;
+use crate::fact::{Record, Restated};
 use crate::ids::{KeyId, Position, WebhookId, WorkspaceId};
 use crate::profile::Profile;
-use crate::webhook::Webhook;
+use crate::webhook::{History, Webhook};
 use crate::workspace::{KeyHash, Workspace};
 
 /// Profiles, workspaces, keys and webhooks as of some position.
@@ -21,7 +21,8 @@ pub struct Directory {
     keys: BTreeMap<KeyHash, (WorkspaceId, KeyId)>,
     webhooks: BTreeMap<WebhookId, Arc<Webhook>>,
     subscriptions: BTreeMap<WorkspaceId, Subscriptions>,
-    projections: BTreeMap<(WebhookId, Position), Arc<[Box<str>]>>,
+    histories: BTreeMap<WebhookId, History>,
+    is_restating: bool,
 }
 
 /// The webhooks of one workspace, filed by what they subscribe to.
@@ -103,8 +104,41 @@ impl Directory {
     }
 
     /// The custom fields that were in force at `revision`.
-    pub fn projection(&self, webhook: WebhookId, revision: Position) -> Option<&Arc<[Box<str>]>> {
-        self.projections.get(&(webhook, revision))
+    pub fn projection(&self, webhook: WebhookId, revision: Position) -> Option<&[Box<str>]> {
+        self.histories.get(&webhook)?.version(revision).map(|webhook| &*webhook.settings.custom_fields)
+    }
+
+    /// What a webhook was, also one that is deleted.
+    pub fn history(&self, webhook: WebhookId) -> Option<&History> {
+        self.histories.get(&webhook)
+    }
+
+    /// The histories of a workspace's webhooks, also of those that are deleted.
+    pub fn histories_in(&self, workspace: WorkspaceId) -> impl Iterator<Item = (WebhookId, &History)> {
+        let is_there = move |history: &History| history.versions().iter().any(|webhook| webhook.workspace == workspace);
+        self.histories.iter().filter(move |(_, history)| is_there(history)).map(|(id, history)| (*id, history))
+    }
+
+    /// Whether what comes now restates what was before the log began.
+    pub fn is_restating(&self) -> bool {
+        self.is_restating
+    }
+
+    /// Forgets what mattered only to events before block `first`: deleted webhooks, and versions that had passed.
+    pub fn forget_below(&mut self, first: u64) {
+        self.histories.retain(|_, history| history.deleted().is_none_or(|at| at.block() >= first));
+        self.histories.values_mut().for_each(|history| history.forget_below(first));
+    }
+
+    /// All of it as facts that a log can begin with.
+    pub fn restate(&self) -> impl Iterator<Item = Restated> {
+        let profiles = self.profiles.iter().map(|(at, profile)| Restated::Profile(*at, Arc::clone(profile)));
+        let workspaces = self.workspaces.values().map(|workspace| Restated::Workspace(Box::new(workspace.clone())));
+        let webhooks = self.histories.iter().flat_map(|(id, history)| {
+            let versions = history.versions().iter().map(|webhook| Restated::Webhook(Arc::clone(webhook)));
+            versions.chain(history.deleted().map(|at| Restated::WebhookDeleted(*id, at)))
+        });
+        profiles.chain(workspaces).chain(webhooks)
     }
 
     /// The enabled webhooks that want an event of this type and campaign, in the order of their ids.
@@ -124,21 +158,16 @@ impl Directory {
     pub fn apply(&mut self, record: &Record) {
         use crate::fact::Fact::*;
         match &record.fact {
-            ProfileRegistered(profile) => {
-                self.newest_profiles.insert(profile.name.clone(), record.position);
-                self.profiles.insert(record.position, Arc::clone(profile));
-            }
+            ProfileRegistered(profile) => self.put_profile(record.position, profile),
             WorkspaceCreated { id, name, profile, sealing_key } => {
-                let workspace = Workspace {
+                self.put_workspace(Workspace {
                     id: *id,
                     name: name.clone(),
                     profile: profile.clone(),
                     sealing_key: *sealing_key,
                     created_at: record.time,
                     keys: BTreeMap::new(),
-                };
-                self.workspaces.insert(*id, workspace);
-                self.subscriptions.insert(*id, Subscriptions::default());
+                });
             }
             WorkspaceRenamed { id, name } => {
                 if let Some(workspace) = self.workspaces.get_mut(id) {
@@ -158,13 +187,41 @@ impl Directory {
                 }
             }
             WebhookCreated(webhook) | WebhookChanged(webhook) => self.put_webhook(webhook),
-            WebhookDeleted { id, .. } => self.remove_webhook(*id),
+            WebhookDeleted { id, .. } => self.remove_webhook(*id, record.position),
+            Restated(restated) => self.take_back(restated),
             EventAccepted(_)
+            | EventCarried { .. }
             | AttemptFinished { .. }
             | RetryRequested { .. }
             | EventErased { .. }
             | TestFinished { .. } => {}
         }
+    }
+
+    /// What is restated counts only where the log begins with it; elsewhere it says what is known.
+    fn take_back(&mut self, restated: &Restated) {
+        match restated {
+            Restated::Begin { .. } => self.is_restating = self.profiles.is_empty(),
+            _ if !self.is_restating => {}
+            Restated::Profile(at, profile) => self.put_profile(*at, profile),
+            Restated::Workspace(workspace) => self.put_workspace((**workspace).clone()),
+            Restated::Webhook(webhook) => self.put_webhook(webhook),
+            Restated::WebhookDeleted(id, at) => self.remove_webhook(*id, *at),
+            Restated::Pending(..) => {}
+            Restated::End => self.is_restating = false,
+        }
+    }
+
+    fn put_profile(&mut self, at: Position, profile: &Arc<Profile>) {
+        self.newest_profiles.insert(profile.name.clone(), at);
+        self.profiles.insert(at, Arc::clone(profile));
+    }
+
+    fn put_workspace(&mut self, workspace: Workspace) {
+        let id = workspace.id;
+        self.keys.extend(workspace.keys.values().map(|key| (key.hash, (id, key.id))));
+        self.workspaces.insert(id, workspace);
+        self.subscriptions.insert(id, Subscriptions::default());
     }
 
     fn remove_workspace(&mut self, id: WorkspaceId) {
@@ -175,15 +232,20 @@ impl Directory {
         }
         let webhooks = self.subscriptions.get(&id).map(|s| s.webhooks.clone()).unwrap_or_default();
         for webhook in webhooks {
-            self.remove_webhook(webhook);
+            self.webhooks.remove(&webhook);
         }
+        self.histories.retain(|_, history| history.versions().iter().all(|webhook| webhook.workspace != id));
         self.subscriptions.remove(&id);
     }
 
     fn put_webhook(&mut self, webhook: &Arc<Webhook>) {
         let old = self.webhooks.insert(webhook.id, Arc::clone(webhook));
-        let fields = || webhook.settings.custom_fields.clone().into();
-        self.projections.entry((webhook.id, webhook.revision)).or_insert_with(fields);
+        match self.histories.get_mut(&webhook.id) {
+            Some(history) => history.note(Arc::clone(webhook)),
+            None => {
+                self.histories.insert(webhook.id, History::new(Arc::clone(webhook)));
+            }
+        }
         let Some(subscriptions) = self.subscriptions.get_mut(&webhook.workspace) else {
             return;
         };
@@ -194,10 +256,13 @@ impl Directory {
         subscriptions.file(webhook);
     }
 
-    fn remove_webhook(&mut self, id: WebhookId) {
+    fn remove_webhook(&mut self, id: WebhookId, at: Position) {
         let Some(webhook) = self.webhooks.remove(&id) else {
             return;
         };
+        if let Some(history) = self.histories.get_mut(&id) {
+            history.end(at);
+        }
         if let Some(subscriptions) = self.subscriptions.get_mut(&webhook.workspace) {
             subscriptions.webhooks.remove(&id);
             subscriptions.unfile(&webhook);

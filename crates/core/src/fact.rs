@@ -12,7 +12,7 @@ use crate::profile::Profile;
 use crate::sealed::SealingKeyId;
 use crate::time::Time;
 use crate::webhook::Webhook;
-use crate::workspace::Key;
+use crate::workspace::{Key, Workspace};
 
 pub use describe::Description;
 
@@ -91,6 +91,16 @@ pub enum Fact {
         /// The deliveries that were pending, as they are now; their due times are the old ones.
         cancelled: Box<[Cell]>,
     },
+    /// An unfinished event was carried over from a part of the log that is let go: as it is now, with all its deliveries. Its payload
+    /// lies beside this fact from here on.
+    EventCarried {
+        /// As it was accepted, at its old position.
+        event: Arc<Event>,
+        /// All of its deliveries, as they are now.
+        cells: Box<[Cell]>,
+    },
+    /// A part of the state as it is now, so that the log can be made to begin here.
+    Restated(Restated),
     /// A test was sent. The kept part of the response's body lies beside it.
     TestFinished {
         /// Whose webhook.
@@ -106,6 +116,31 @@ pub enum Fact {
     },
 }
 
+/// One part of the state, among others between a beginning and an end. Where the log begins with them they are the state; elsewhere they
+/// say what is known already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restated {
+    /// The state begins.
+    Begin {
+        /// Webhooks ever made.
+        webhooks_made: u64,
+        /// Attempts ever filed.
+        attempts_made: u64,
+    },
+    /// A profile, and where it was registered.
+    Profile(Position, Arc<Profile>),
+    /// A workspace with its keys.
+    Workspace(Box<Workspace>),
+    /// A version of a webhook; the last one counts.
+    Webhook(Arc<Webhook>),
+    /// A webhook that is gone, and where it went.
+    WebhookDeleted(WebhookId, Position),
+    /// Unfinished deliveries of a webhook.
+    Pending(WebhookId, u64),
+    /// The state is whole.
+    End,
+}
+
 impl Fact {
     /// Whether it is about profiles, workspaces, keys or webhooks.
     pub fn concerns_directory(&self) -> bool {
@@ -119,7 +154,9 @@ impl Fact {
             | Fact::WebhookCreated(_)
             | Fact::WebhookChanged(_)
             | Fact::WebhookDeleted { .. } => true,
-            Fact::EventAccepted(_)
+            Fact::Restated(_)
+            | Fact::EventCarried { .. }
+            | Fact::EventAccepted(_)
             | Fact::AttemptFinished { .. }
             | Fact::RetryRequested { .. }
             | Fact::EventErased { .. }

@@ -17,7 +17,7 @@ use crate::delivery::{Cell, Status, Was};
 use crate::directory::Directory;
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::fact::{Fact, Record};
+use crate::fact::{Fact, Record, Restated};
 use crate::ids::{AttemptId, DeliveryKey, Position, WebhookId};
 use crate::time::Time;
 use timestamps::Timestamps;
@@ -177,6 +177,8 @@ pub fn apply(kernel: &mut Kernel, record: &Record, mut effect: impl FnMut(Effect
             }
             effect(Effect::ErasePayload(*event));
         }
+        Fact::EventCarried { event, .. } => kernel.take_timestamp(event),
+        Fact::Restated(restated) => kernel.take_back(restated),
         Fact::TestFinished { attempt, .. } => kernel.attempts_made = kernel.attempts_made.max(attempt.id.0),
     }
 }
@@ -203,6 +205,38 @@ impl Kernel {
     /// Unfinished deliveries of all webhooks, exactly.
     pub fn pending(&self) -> u64 {
         self.pending.values().sum()
+    }
+
+    /// All of the state as facts that a log can begin with; none while there is nothing. Timestamps come back with their events.
+    pub fn restate(&self) -> Vec<Fact> {
+        if self.directory.profile_names().next().is_none() {
+            return Vec::new();
+        }
+        let begin = Restated::Begin { webhooks_made: self.webhooks_made, attempts_made: self.attempts_made };
+        let pending = self.pending.iter().map(|(webhook, count)| Restated::Pending(*webhook, *count));
+        let parts = std::iter::once(begin).chain(self.directory.restate()).chain(pending);
+        parts.chain([Restated::End]).map(Fact::Restated).collect()
+    }
+
+    /// Forgets what was kept for an event that is let go: its timestamp may be taken again.
+    pub fn forget(&mut self, event: &Event) {
+        self.timestamps.release(event.workspace, &event.event_type, &event.created);
+    }
+
+    fn take_back(&mut self, restated: &Restated) {
+        if !self.directory.is_restating() {
+            return;
+        }
+        match restated {
+            Restated::Begin { webhooks_made, attempts_made } => {
+                self.webhooks_made = *webhooks_made;
+                self.attempts_made = *attempts_made;
+            }
+            Restated::Pending(webhook, count) => {
+                self.pending.insert(*webhook, *count);
+            }
+            _ => {}
+        }
     }
 
     fn next_attempt_id(&self) -> AttemptId {

@@ -1,11 +1,15 @@
 //! A webhook: a subscription with URL, filter, secret and policy.
 
+mod history;
+
 use std::num::NonZeroU32;
 
 use crate::ids::{Position, WebhookId, WorkspaceId};
 use crate::policy::RetryPolicy;
 use crate::sealed::Sealed;
 use crate::time::{Millis, Time};
+
+pub use history::History;
 
 /// A campaign's id as the customer wrote it: a JSON string or a JSON number. Compared as text.
 #[derive(Clone, Debug, PartialEq, Eq)]

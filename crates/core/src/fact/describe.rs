@@ -1,6 +1,6 @@
 //! Facts for people: one line each, without payloads and secrets.
 
-use super::Fact;
+use super::{Fact, Restated};
 
 /// A fact in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +41,28 @@ impl Fact {
             Fact::EventErased { event, cancelled, .. } => {
                 ("EventErased", format!("the event at {event}, {} deliveries cancelled", cancelled.len()))
             }
+            Fact::EventCarried { event, cells } => {
+                ("EventCarried", format!("{} accepted at {} with {} deliveries", event.id, event.at, cells.len()))
+            }
+            Fact::Restated(restated) => ("Restated", restated.describe()),
             Fact::TestFinished { webhook, event_type, attempt, .. } => {
                 ("TestFinished", format!("{event_type} to webhook {webhook}: {}", attempt.outcome.as_str()))
             }
         };
         Description { kind, what }
+    }
+}
+
+impl Restated {
+    fn describe(&self) -> String {
+        match self {
+            Restated::Begin { .. } => "the state begins".into(),
+            Restated::Profile(at, profile) => format!("profile {} of {at}", profile.name),
+            Restated::Workspace(workspace) => format!("{} with {} keys", workspace.id, workspace.keys.len()),
+            Restated::Webhook(webhook) => format!("webhook {} as of {}", webhook.id, webhook.version),
+            Restated::WebhookDeleted(id, at) => format!("webhook {id} deleted at {at}"),
+            Restated::Pending(id, pending) => format!("webhook {id} with {pending} pending"),
+            Restated::End => "the state is whole".into(),
+        }
     }
 }

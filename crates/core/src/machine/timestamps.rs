@@ -44,6 +44,19 @@ impl Timestamps {
         }
     }
 
+    /// Frees the timestamp of an event that is let go.
+    pub(super) fn release(&mut self, workspace: WorkspaceId, event_type: &str, created: &str) {
+        let Some(types) = self.taken.get_mut(&workspace) else { return };
+        let (Some(taken), Some(stamp)) = (types.get_mut(event_type), Stamp::parse(created)) else { return };
+        taken.release(stamp);
+        if taken.millis.is_empty() && taken.micros.is_empty() {
+            types.remove(event_type);
+        }
+        if types.is_empty() {
+            self.taken.remove(&workspace);
+        }
+    }
+
     /// Forgets a workspace.
     pub(super) fn forget(&mut self, workspace: WorkspaceId) {
         self.taken.remove(&workspace);
@@ -124,6 +137,32 @@ impl Taken {
     }
 }
 
+impl Taken {
+    fn release(&mut self, stamp: Stamp) {
+        match stamp {
+            // Only the last one of a second is known: with it all of the second are free.
+            Stamp::Micros(second, micros) => {
+                if self.micros.get(&second) == Some(&micros) {
+                    self.micros.remove(&second);
+                }
+            }
+            Stamp::Millis(ms) => {
+                let Some((&first, &last)) = self.millis.range(..=ms).next_back().filter(|(_, last)| **last >= ms)
+                else {
+                    return;
+                };
+                self.millis.remove(&first);
+                if first < ms {
+                    self.millis.insert(first, ms - 1);
+                }
+                if ms < last {
+                    self.millis.insert(ms + 1, last);
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +211,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_released_is_as_if_it_had_never_been_taken(taken in prop::collection::btree_map(0u64..60, any::<bool>(), 0..60)) {
+            let (mut all, mut kept) = (Timestamps::default(), Timestamps::default());
+            let text = |ms: &u64| Time(*ms).to_string();
+            taken.keys().for_each(|ms| all.take(workspace(), "EMAIL_SENT", &text(ms)));
+            for (ms, is_kept) in &taken {
+                match is_kept {
+                    true => kept.take(workspace(), "EMAIL_SENT", &text(ms)),
+                    false => all.release(workspace(), "EMAIL_SENT", &text(ms)),
+                }
+            }
+            prop_assert_eq!(all, kept);
+        }
+
         #[test]
         fn no_timestamp_repeats_and_none_goes_back(wishes in prop::collection::vec(0u64..4000, 1..6000)) {
             let mut stamps = Timestamps::default();

@@ -1,5 +1,7 @@
 //! The wire types of facts, and the way from and to the domain's.
 
+mod restated;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes};
 use postrider_core::{AttemptId, DeliveryKey, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
+
+use restated::{WireCarried, WireRestated};
 
 /// Block and index apart, since both are small where the packed number is large.
 type At = (u64, u32);
@@ -52,6 +56,10 @@ pub(super) enum WireFact<'a> {
     TestFinished(At, u64, &'a str, &'a str, WireAttempt<'a>),
     /// 13: workspace, event, what was cancelled.
     EventErased(At, At, Vec<WireCell>),
+    /// 14
+    EventCarried(WireCarried<'a>),
+    /// 15
+    Restated(WireRestated<'a>),
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -237,6 +245,8 @@ impl<'a> WireFact<'a> {
                 at(*event),
                 cancelled.iter().map(|cell| WireCell::from_domain(cell, base)).collect(),
             ),
+            Fact::EventCarried { event, cells } => WireFact::EventCarried(WireCarried::from_domain(event, cells, base)),
+            Fact::Restated(restated) => WireFact::Restated(WireRestated::from_domain(restated, base)),
             Fact::TestFinished { workspace, webhook, event_id, event_type, attempt } => WireFact::TestFinished(
                 at(workspace.0),
                 webhook.0,
@@ -280,6 +290,8 @@ impl<'a> WireFact<'a> {
                 event: position(event)?,
                 cancelled: cancelled.into_iter().map(|cell| cell.into_domain(base)).collect::<Result<_, _>>()?,
             },
+            WireFact::EventCarried(carried) => carried.into_domain(base)?,
+            WireFact::Restated(restated) => Fact::Restated(restated.into_domain(base)?),
             WireFact::TestFinished(of, webhook, event_id, event_type, attempt) => Fact::TestFinished {
                 workspace: workspace(of)?,
                 webhook: WebhookId(webhook),

@@ -8,9 +8,10 @@ use super::story::{Story, event, policy, settings};
 use crate::command::Command;
 use crate::delivery::Status;
 use crate::effect::Effect;
-use crate::fact::Fact;
-use crate::ids::{DeliveryKey, WebhookId};
+use crate::fact::{Fact, Record};
+use crate::ids::{DeliveryKey, Position, WebhookId};
 use crate::machine::{Kernel, apply};
+use crate::time::Time;
 use crate::webhook::{Change, Settings};
 
 /// What someone does; numbers choose among what is there.
@@ -128,6 +129,30 @@ proptest! {
         }
         prop_assert_eq!(&kernel, &story.kernel);
         prop_assert_eq!(replayed, live);
+    }
+
+    #[test]
+    fn a_state_that_was_restated_is_the_state(acts in prop::collection::vec(act(), 1..120), later in prop::collection::vec(act(), 0..20)) {
+        let mut story = Story::of("genesy");
+        acts.into_iter().for_each(|act| perform(&mut story, act));
+        let restate = |kernel: &mut Kernel, facts: Vec<Fact>| {
+            for fact in facts {
+                apply(kernel, &Record { position: Position::new(0, 0), time: Time(0), fact }, |_| ());
+            }
+        };
+        let mut again = Kernel::default();
+        restate(&mut again, story.kernel.restate());
+        // These come back with what is unfinished.
+        again.timestamps = story.kernel.timestamps.clone();
+        prop_assert_eq!(&again, &story.kernel);
+        let before = story.records.len();
+        later.into_iter().for_each(|act| perform(&mut story, act));
+        story.records[before..].iter().for_each(|record| apply(&mut again, record, |_| ()));
+        prop_assert_eq!(&again, &story.kernel);
+        // Where it is known already it says nothing new.
+        let facts = again.restate();
+        restate(&mut again, facts);
+        prop_assert_eq!(&again, &story.kernel);
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::{Chosen, Digest, Event};
-use postrider_core::fact::{Fact, Record};
+use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::event_cells;
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
 use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
-use postrider_core::workspace::{Key, KeyHash, Scopes};
+use postrider_core::workspace::{Key, KeyHash, Scopes, Workspace};
 use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId, limits};
 use proptest::collection::vec;
 use proptest::option::of;
@@ -187,6 +187,29 @@ fn profile() -> impl Strategy<Value = Arc<Profile>> {
     select(&BUILT_IN[..]).prop_map(|(_, toml)| Arc::new(Profile::parse(toml).expect("built in")))
 }
 
+fn restated() -> impl Strategy<Value = Restated> {
+    let keys = vec(key(), 0..4).prop_map(|keys| keys.into_iter().map(|key| (key.id, key)).collect());
+    let workspace =
+        (workspace(), text(), text(), number(), time(), keys).prop_map(|(id, name, profile, key, created_at, keys)| {
+            Box::new(Workspace { id, name, profile, sealing_key: SealingKeyId(key), created_at, keys })
+        });
+    prop_oneof![
+        (number(), number())
+            .prop_map(|(webhooks_made, attempts_made)| Restated::Begin { webhooks_made, attempts_made }),
+        (position(), profile()).prop_map(|(at, profile)| Restated::Profile(at, profile)),
+        workspace.prop_map(Restated::Workspace),
+        webhook().prop_map(Restated::Webhook),
+        (webhook_id(), position()).prop_map(|(id, at)| Restated::WebhookDeleted(id, at)),
+        (webhook_id(), number()).prop_map(|(id, count)| Restated::Pending(id, count)),
+        Just(Restated::End),
+    ]
+}
+
+fn carried() -> impl Strategy<Value = Fact> {
+    let event = (position(), time()).prop_flat_map(|(at, accepted)| event(at, accepted));
+    (event, vec(cell(), 0..10)).prop_map(|(event, cells)| Fact::EventCarried { event, cells: cells.into() })
+}
+
 fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
     prop_oneof![
         profile().prop_map(Fact::ProfileRegistered),
@@ -211,6 +234,8 @@ fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
                 Fact::TestFinished { workspace, webhook, event_id, event_type, attempt }
             }
         ),
+        carried(),
+        restated().prop_map(Fact::Restated),
     ]
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::{Chosen, Digest, Event};
-use postrider_core::fact::Fact;
+use postrider_core::fact::{Fact, Restated};
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
 use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
-use postrider_core::workspace::{Key, KeyHash, Scopes};
+use postrider_core::workspace::{Key, KeyHash, Scopes, Workspace};
 use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
 
 use super::{decode, encode};
@@ -156,6 +156,23 @@ fn tested() -> Fact {
     }
 }
 
+fn carried() -> Fact {
+    let Fact::EventAccepted(event) = event() else { unreachable!("an event was accepted") };
+    let event = Event { at: Position::new(200, 3), accepted: LATER, ..Event::clone(&event) };
+    Fact::EventCarried { event: Arc::new(event), cells: [cell(Status::Pending)].into() }
+}
+
+fn restated_workspace() -> Restated {
+    Restated::Workspace(Box::new(Workspace {
+        id: workspace(),
+        name: "Tech Corp".into(),
+        profile: "genesy".into(),
+        sealing_key: SealingKeyId(0x0123_4567_89ab_cdef),
+        created_at: LATER,
+        keys: [(key().id, key())].into(),
+    }))
+}
+
 /// Each fact with its bytes in hex; those of each byte-coded enum's values, too.
 fn golden() -> Vec<(Fact, &'static str)> {
     let id = workspace();
@@ -226,6 +243,25 @@ fn golden() -> Vec<(Fact, &'static str)> {
             Fact::EventErased { workspace: id, event: here(), cancelled: [cell(Status::Cancelled)].into() },
             "0d0700fb2c010201c80301070009040201fb60ea0801",
         ),
+        (
+            carried(),
+            "0ec803fb60ea0700076f726465722d310a454d41494c5f53454e5418323032362d30322d31395431303a3330\
+3a30302e3030305a010434383231d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1fb0004010002090800fb0401fc70\
+1101000001c80301070009000201fb60ea0801",
+        ),
+        (Fact::Restated(Restated::Begin { webhooks_made: 9, attempts_made: 300 }), "0f0009fb2c01"),
+        (
+            Fact::Restated(restated_workspace()),
+            "0f020700095465636820436f72700667656e657379fdefcdab8967452301fb60ea01fb2c0102070002636904\
+abababababababababababababababababababababababababababababababab00",
+        ),
+        (
+            Fact::Restated(Restated::Webhook(bare_webhook())),
+            "0f03090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801",
+        ),
+        (Fact::Restated(Restated::WebhookDeleted(WebhookId(9), here())), "0f0409fb2c0102"),
+        (Fact::Restated(Restated::Pending(WebhookId(9), 70_000)), "0f0509fc70110100"),
+        (Fact::Restated(Restated::End), "0f06"),
         (tested(), "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d00050801"),
     ]
 }

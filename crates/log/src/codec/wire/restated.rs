@@ -1,0 +1,107 @@
+//! The wire types of what is carried over and restated, so that the log can begin later.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bincode::{BorrowDecode, Encode};
+use postrider_core::delivery::Cell;
+use postrider_core::event::Event;
+use postrider_core::fact::{Fact, Restated};
+use postrider_core::profile::Profile;
+use postrider_core::sealed::SealingKeyId;
+use postrider_core::workspace::Workspace;
+use postrider_core::{Time, WebhookId, WorkspaceId};
+
+use super::{At, Span, WireCell, WireEvent, WireKey, WireWebhook, at, position, span, time};
+
+/// The event with its own position and time of acceptance, and its deliveries.
+#[derive(Encode, BorrowDecode)]
+pub(in crate::codec) struct WireCarried<'a> {
+    at: At,
+    accepted: Span,
+    event: WireEvent<'a>,
+    cells: Vec<WireCell>,
+}
+
+/// A part of the state. The number of a variant is its place in this list: append only.
+#[derive(Encode, BorrowDecode)]
+pub(in crate::codec) enum WireRestated<'a> {
+    /// 0: webhooks made, attempts made.
+    Begin(u64, u64),
+    /// 1: where it was registered, TOML.
+    Profile(At, &'a str),
+    /// 2: id, name, profile, sealing key, creation, keys.
+    Workspace(At, &'a str, &'a str, u64, Span, Vec<WireKey<'a>>),
+    /// 3
+    Webhook(WireWebhook<'a>),
+    /// 4: id, where it was deleted.
+    WebhookDeleted(u64, At),
+    /// 5: webhook, count.
+    Pending(u64, u64),
+    /// 6
+    End,
+}
+
+impl<'a> WireCarried<'a> {
+    pub(super) fn from_domain(event: &'a Event, cells: &[Cell], base: Time) -> WireCarried<'a> {
+        WireCarried {
+            at: at(event.at),
+            accepted: span(event.accepted, base),
+            event: WireEvent::from_domain(event),
+            cells: cells.iter().map(|cell| WireCell::from_domain(cell, base)).collect(),
+        }
+    }
+
+    pub(super) fn into_domain(self, base: Time) -> Result<Fact, String> {
+        Ok(Fact::EventCarried {
+            event: Arc::new(self.event.into_domain(position(self.at)?, time(self.accepted, base))?),
+            cells: self.cells.into_iter().map(|cell| cell.into_domain(base)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl<'a> WireRestated<'a> {
+    pub(super) fn from_domain(restated: &'a Restated, base: Time) -> WireRestated<'a> {
+        match restated {
+            Restated::Begin { webhooks_made, attempts_made } => WireRestated::Begin(*webhooks_made, *attempts_made),
+            Restated::Profile(registered, profile) => WireRestated::Profile(at(*registered), &profile.toml),
+            Restated::Workspace(of) => WireRestated::Workspace(
+                at(of.id.0),
+                &of.name,
+                &of.profile,
+                of.sealing_key.0,
+                span(of.created_at, base),
+                of.keys.values().map(|key| WireKey::from_domain(key, base)).collect(),
+            ),
+            Restated::Webhook(webhook) => WireRestated::Webhook(WireWebhook::from_domain(webhook, base)),
+            Restated::WebhookDeleted(id, deleted) => WireRestated::WebhookDeleted(id.0, at(*deleted)),
+            Restated::Pending(webhook, count) => WireRestated::Pending(webhook.0, *count),
+            Restated::End => WireRestated::End,
+        }
+    }
+
+    pub(super) fn into_domain(self, base: Time) -> Result<Restated, String> {
+        Ok(match self {
+            WireRestated::Begin(webhooks_made, attempts_made) => Restated::Begin { webhooks_made, attempts_made },
+            WireRestated::Profile(registered, toml) => {
+                let profile = Profile::parse(toml).map_err(|e| e.to_string())?;
+                Restated::Profile(position(registered)?, Arc::new(profile))
+            }
+            WireRestated::Workspace(id, name, profile, sealing_key, created_at, keys) => {
+                let keys = keys.into_iter().map(|key| key.into_domain(base).map(|key| (key.id, key)));
+                Restated::Workspace(Box::new(Workspace {
+                    id: WorkspaceId(position(id)?),
+                    name: name.into(),
+                    profile: profile.into(),
+                    sealing_key: SealingKeyId(sealing_key),
+                    created_at: time(created_at, base),
+                    keys: keys.collect::<Result<BTreeMap<_, _>, _>>()?,
+                }))
+            }
+            WireRestated::Webhook(webhook) => Restated::Webhook(Arc::new(webhook.into_domain(base)?)),
+            WireRestated::WebhookDeleted(id, deleted) => Restated::WebhookDeleted(WebhookId(id), position(deleted)?),
+            WireRestated::Pending(webhook, count) => Restated::Pending(WebhookId(webhook), count),
+            WireRestated::End => Restated::End,
+        })
+    }
+}
