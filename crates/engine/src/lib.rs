@@ -32,6 +32,7 @@ pub use handle::{
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
 pub use overlay::Overlay;
+pub use shard::Retention;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
     Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery,

@@ -3,6 +3,7 @@
 //! Until the store exists W is 0 and everything is here, rebuilt from the log at start. The store will let it forget what lies below W, and
 //! commands will bring along what was read there; nothing else changes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -12,37 +13,81 @@ use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::event_cells;
 use postrider_core::{DeliveryKey, EventId, Position, WorkspaceId};
 
-/// Cells, events and ids by their keys. Never iterated, so that its order can't reach a decision.
+/// Cells, events and ids by their keys. The maps without an order are never iterated, so that none can reach a decision.
 #[derive(Default)]
 pub struct Overlay {
     cells: HashMap<DeliveryKey, Cell>,
-    events: HashMap<Position, Arc<Event>>,
+    events: BTreeMap<Position, Arc<Event>>,
     ids: HashMap<(WorkspaceId, EventId), Position>,
+    /// Event that was carried → the fact beside which its payload lies.
+    carried: BTreeMap<Position, Position>,
     /// Event → the fact that says it was erased.
     erased: BTreeMap<Position, Position>,
 }
 
 impl Overlay {
-    /// Takes in a fact.
+    /// Takes in a fact. One about an event that is let go says nothing here.
     pub fn apply(&mut self, record: &Record) {
         match &record.fact {
             Fact::EventAccepted(event) => {
                 self.cells.extend(event_cells(event).map(|cell| (cell.key, cell)));
-                // A generated id says itself where its event lies.
-                if event.id.position() != Some(event.at) {
-                    self.ids.insert((event.workspace, event.id.clone()), event.at);
-                }
-                self.events.insert(event.at, Arc::clone(event));
+                self.put_event(event);
             }
-            Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. } => {
+            Fact::EventCarried { event, cells } => {
+                self.cells.extend(cells.iter().map(|cell| (cell.key, *cell)));
+                self.put_event(event);
+                self.carried.insert(event.at, record.position);
+            }
+            Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. }
+                if self.events.contains_key(&cell.key.event) =>
+            {
                 self.cells.insert(cell.key, *cell);
             }
-            Fact::EventErased { event, cancelled, .. } => {
+            Fact::EventErased { event, cancelled, .. } if self.events.contains_key(event) => {
                 self.cells.extend(cancelled.iter().map(|cell| (cell.key, *cell)));
                 self.erased.insert(*event, record.position);
             }
             _ => {}
         }
+    }
+
+    fn put_event(&mut self, event: &Arc<Event>) {
+        // A generated id says itself where its event lies.
+        if event.id.position() != Some(event.at) {
+            self.ids.insert((event.workspace, event.id.clone()), event.at);
+        }
+        self.events.insert(event.at, Arc::clone(event));
+    }
+
+    /// The position of the fact beside which an event's payload lies.
+    pub fn payload_of(&self, event: Position) -> Position {
+        self.carried.get(&event).copied().unwrap_or(event)
+    }
+
+    /// The events from `from` on that are kept in blocks below `below`, oldest first.
+    pub fn events_below(&self, from: Position, below: u64) -> impl Iterator<Item = &Arc<Event>> {
+        let end = Position::new(below, 0);
+        let found = self.events.range(from.min(end)..end).map(|(_, event)| event);
+        found.filter(move |event| self.payload_of(event.at) < end)
+    }
+
+    /// Lets go of all events that are kept in blocks below `below`; says which.
+    pub fn forget_below(&mut self, below: u64) -> Vec<Arc<Event>> {
+        let gone: Vec<_> = self.events_below(Position::new(0, 0), below).cloned().collect();
+        for event in &gone {
+            self.events.remove(&event.at);
+            self.carried.remove(&event.at);
+            self.erased.remove(&event.at);
+            if let Entry::Occupied(id) = self.ids.entry((event.workspace, event.id.clone()))
+                && *id.get() == event.at
+            {
+                id.remove();
+            }
+            for ordinal in 0..event.chosen.len() as u32 {
+                self.cells.remove(&DeliveryKey { event: event.at, ordinal });
+            }
+        }
+        gone
     }
 
     /// Whether the payload of the event accepted at a position was erased.

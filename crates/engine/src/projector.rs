@@ -8,6 +8,7 @@ use postrider_core::fact::Record;
 
 use crate::poison::PoisonOnPanic;
 use crate::shared::Shared;
+use crate::views::Views;
 
 /// Turns that the projector may lag behind. When it is further behind the writer waits: that bounds memory.
 const TURNS_BEHIND_MAX: usize = 1024;
@@ -18,6 +19,8 @@ pub struct Projected {
     pub records: Vec<Record>,
     /// Blocks that are durable with it.
     pub end: u64,
+    /// The log begins with this block now.
+    pub begins: Option<u64>,
 }
 
 /// Starts the projector. It ends when the sender is dropped and all is taken in.
@@ -35,15 +38,20 @@ fn project(shared: &Arc<Shared>, turns: &Receiver<Projected>) {
     while let Ok(first) = turns.recv() {
         let mut end = first.end;
         let mut views = shared.views.write();
-        for record in &first.records {
-            views.apply(record);
-        }
+        take_in(&mut views, &first);
         // What has come meanwhile goes under the same lock, up to a bound, so that readers get their turn.
         for turn in turns.try_iter().take(16) {
-            turn.records.iter().for_each(|record| views.apply(record));
+            take_in(&mut views, &turn);
             end = turn.end;
         }
         drop(views);
         shared.projected.send_replace(end);
+    }
+}
+
+fn take_in(views: &mut Views, turn: &Projected) {
+    turn.records.iter().for_each(|record| views.apply(record));
+    if let Some(first) = turn.begins {
+        views.forget_below(first);
     }
 }

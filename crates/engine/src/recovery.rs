@@ -39,7 +39,7 @@ pub struct Replayed {
 /// # Errors
 /// When the log can't be read to its end.
 pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Result<Replayed, ReplayError> {
-    let mut replayed = Replayed::default();
+    let mut replayed = Replayed { views: Views::for_replay(), ..Replayed::default() };
     for block in reader.facts(reader.first()) {
         let block = block?;
         for (position, bytes) in block.facts() {
@@ -50,6 +50,10 @@ pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Re
             replayed.facts += 1;
         }
     }
+    // What was restated can be more than what is still of use.
+    shard.forget_below(reader.first());
+    replayed.directory.forget_below(reader.first());
+    replayed.views.settle(reader.first());
     Ok(replayed)
 }
 
@@ -71,7 +75,7 @@ pub fn not_surely_erased(reader: &impl LogReader, overlay: &Overlay) -> Result<V
     let last_turn = overlay.erased().map(|(_, fact)| fact.block()).max();
     let mut left = Vec::new();
     for (event, fact) in overlay.erased() {
-        let is_zeros = match reader.payload(event) {
+        let is_zeros = match reader.payload(overlay.payload_of(event)) {
             Ok(payload) => payload.is_none(),
             Err(ReadError::Erased(_)) => true,
             // A crash tore the zeros.
@@ -79,7 +83,7 @@ pub fn not_surely_erased(reader: &impl LogReader, overlay: &Overlay) -> Result<V
             Err(error) => return Err(error),
         };
         if !is_zeros || Some(fact.block()) == last_turn {
-            left.push(event);
+            left.push(overlay.payload_of(event));
         }
     }
     Ok(left)

@@ -3,6 +3,8 @@
 //! A shard promises that no reply, effect or job leaves it before the facts behind it are durable. Time, entropy, log and dispatch are
 //! passed in, so the simulator drives exactly what the server runs. It has no thread, no channel and no clock.
 
+mod retention;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use postrider_log::{AppendError, Batch, EraseError, LogWriter, Payload, ReserveE
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
 
 use crate::overlay::Overlay;
+use retention::Beginnings;
+pub use retention::{Retained, Retention};
 
 /// The state, the schedule and the log of one shard.
 pub struct Shard<W> {
@@ -37,6 +41,7 @@ pub struct Shard<W> {
     removed: BTreeSet<Position>,
     /// Of those, the ones to look at again: what they waited for may have been deleted.
     to_check: VecDeque<Position>,
+    beginnings: Beginnings,
     now: Time,
 }
 
@@ -85,6 +90,8 @@ pub struct Job {
     pub started: Time,
     /// What to send.
     pub event: Arc<Event>,
+    /// The position of the fact beside which its payload lies.
+    pub payload: Position,
     /// Where to send it, and with what.
     pub webhook: Arc<Webhook>,
 }
@@ -102,6 +109,7 @@ impl<W: LogWriter> Shard<W> {
             to_erase: Vec::new(),
             removed: BTreeSet::new(),
             to_check: VecDeque::new(),
+            beginnings: Beginnings::default(),
             now: Time(0),
         }
     }
@@ -109,6 +117,7 @@ impl<W: LogWriter> Shard<W> {
     /// Takes in a record of the log at start. What it made the process before this one do is not done again; see [`Shard::resume`].
     pub fn replay(&mut self, record: &Record) {
         self.take_in(record);
+        self.beginnings.note(record);
         self.effects.clear();
         self.now = self.now.max(record.time);
     }
@@ -142,10 +151,8 @@ impl<W: LogWriter> Shard<W> {
         self.batch.reset(now);
         let mut turned =
             Turned { replies: Vec::new(), records: Vec::new(), destroyed: Vec::new(), payloads: Vec::new() };
-        self.log.reserve(limits::BLOCK_BYTES_MAX).map_err(|error| match error {
-            ReserveError::Full => TurnError::Full,
-            error => TurnError::Poisoned(error.into()),
-        })?;
+        self.reserve()?;
+        self.restate(&mut turned.records)?;
         let mut deliveries = 0;
         while deliveries < limits::TURN_DELIVERIES_MAX && self.batch.bytes() < limits::TURN_BYTES_TARGET {
             let Some(Input { command, token }) = next() else { break };
@@ -163,6 +170,13 @@ impl<W: LogWriter> Shard<W> {
         }
         self.carry_out(&mut turned.destroyed);
         Ok(turned)
+    }
+
+    fn reserve(&mut self) -> Result<(), TurnError> {
+        self.log.reserve(limits::BLOCK_BYTES_MAX).map_err(|error| match error {
+            ReserveError::Full => TurnError::Full,
+            error => TurnError::Poisoned(error.into()),
+        })
     }
 
     fn run<T>(
@@ -260,6 +274,9 @@ impl<W: LogWriter> Shard<W> {
             Fact::AttemptFinished { cell, .. } if cell.status == Status::Removed => {
                 self.removed.insert(cell.key.event);
             }
+            Fact::EventCarried { event, cells } if cells.iter().any(|cell| cell.status == Status::Removed) => {
+                self.removed.insert(event.at);
+            }
             Fact::EventErased { event, .. } => {
                 self.removed.remove(event);
             }
@@ -282,7 +299,7 @@ impl<W: LogWriter> Shard<W> {
                 Effect::Forget(key) => {
                     self.scheduler.forget(key);
                 }
-                Effect::ErasePayload(at) => self.to_erase.push(at),
+                Effect::ErasePayload(event) => self.to_erase.push(self.overlay.payload_of(event)),
                 Effect::Webhook(webhook) => make_known(&mut self.scheduler, &webhook),
                 Effect::ForgetWebhook(webhook) => {
                     self.scheduler.drop_webhook(webhook);
@@ -337,7 +354,8 @@ impl<W: LogWriter> Shard<W> {
             let webhook = self.kernel.directory.webhook(pick.webhook);
             if let (Some(cell), Some(event), Some(webhook)) = (cell, event, webhook) {
                 let (event, webhook) = (Arc::clone(event), Arc::clone(webhook));
-                return Some(Job { cell: *cell, number: cell.attempts + 1, started: now, event, webhook });
+                let payload = self.overlay.payload_of(event.at);
+                return Some(Job { cell: *cell, number: cell.attempts + 1, started: now, event, payload, webhook });
             }
             self.scheduler.withdrawn(pick.key);
         }

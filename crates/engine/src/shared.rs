@@ -1,15 +1,16 @@
 //! What the engine's threads share: the readers' copy of the directory, the views and how far they are, the end that is durable.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 use postrider_core::directory::Directory;
-use postrider_core::fact::Record;
 use postrider_core::webhook::Webhook;
 use postrider_core::{Position, WebhookId};
-use postrider_log::{LogReader, ReadError, codec};
+use postrider_log::{LogReader, ReadError};
 use tokio::sync::watch;
 
 use crate::poison::Poison;
@@ -27,25 +28,45 @@ pub struct Shared {
     pub durable: AtomicU64,
     /// The log, to read back.
     pub records: Box<dyn Records>,
+    /// Events that were erased a moment ago, with attempts of them perhaps about to be sent.
+    pub erased: RwLock<RecentlyErased>,
     /// Why the engine has stopped, once it has.
     pub poison: Poison,
 }
 
-impl Shared {
-    /// Whether `version` is still what the webhook is. Asked by a worker just before it writes a request.
-    pub fn is_current(&self, webhook: WebhookId, version: Position) -> bool {
-        let directory = self.directory.read();
-        directory.webhook(webhook).is_some_and(|w| w.version == version && w.settings.enabled)
+/// How long a worker can hold a payload before it writes the request: a lookup and a connection, in a deadline that is shorter than this.
+const ERASED_KEPT: Duration = Duration::from_secs(120);
+
+/// The events that were erased within the last two minutes.
+#[derive(Default)]
+pub struct RecentlyErased(VecDeque<(Instant, Position)>);
+
+impl RecentlyErased {
+    /// Notes one, and forgets those of long ago.
+    pub fn note(&mut self, event: Position) {
+        let now = Instant::now();
+        self.0.push_back((now, event));
+        while self.0.front().is_some_and(|(at, _)| now.duration_since(*at) > ERASED_KEPT) {
+            self.0.pop_front();
+        }
     }
 
-    /// The webhook as it was at `version`; read back from the log when it has changed since.
+    fn has(&self, event: Position) -> bool {
+        self.0.iter().any(|(_, erased)| *erased == event)
+    }
+}
+
+impl Shared {
+    /// Whether `version` is still what the webhook is, and the event was not erased. Asked by a worker just before it writes a request.
+    pub fn is_current(&self, webhook: WebhookId, version: Position, event: Position) -> bool {
+        let directory = self.directory.read();
+        let is_same = directory.webhook(webhook).is_some_and(|w| w.version == version && w.settings.enabled);
+        is_same && !self.erased.read().has(event)
+    }
+
+    /// The webhook as it was at `version`, if that is still of use.
     pub fn webhook_at(&self, id: WebhookId, version: Position) -> Option<Arc<Webhook>> {
-        use postrider_core::fact::Fact::{WebhookChanged, WebhookCreated};
-        let now = self.directory.read().webhook(id).filter(|w| w.version == version).cloned();
-        now.or_else(|| match self.records.record(version) {
-            Ok(Some(Record { fact: WebhookCreated(webhook) | WebhookChanged(webhook), .. })) => Some(webhook),
-            _ => None,
-        })
+        self.directory.read().history(id)?.version(version).cloned()
     }
 
     /// The end of what is durable now.
@@ -62,11 +83,8 @@ pub trait Records: Send + Sync {
     /// When it can't be read or is damaged.
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError>;
 
-    /// A single record.
-    ///
-    /// # Errors
-    /// When it can't be read or is damaged.
-    fn record(&self, at: Position) -> Result<Option<Record>, ReadError>;
+    /// The oldest block that is still there.
+    fn first(&self) -> u64;
 }
 
 impl<R: LogReader> Records for R {
@@ -74,10 +92,7 @@ impl<R: LogReader> Records for R {
         LogReader::payload(self, at)
     }
 
-    fn record(&self, at: Position) -> Result<Option<Record>, ReadError> {
-        let Some(block) = self.read_facts(at.block())? else {
-            return Ok(None);
-        };
-        Ok(block.fact(at.index()).and_then(|bytes| codec::decode(at, block.time(), bytes).ok()))
+    fn first(&self) -> u64 {
+        LogReader::first(self)
     }
 }

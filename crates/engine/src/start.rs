@@ -12,7 +12,7 @@ use postrider_core::command::Command;
 use postrider_core::fact::Record;
 use postrider_core::machine::Entropy;
 use postrider_core::profile::Profile;
-use postrider_core::{Time, limits};
+use postrider_core::{Millis, Time, limits};
 use postrider_dispatch::{AddressPolicy, CidrError, Config, TlsError};
 use postrider_log::journal::{Folder, Journal};
 use postrider_log::memory::Memory;
@@ -29,7 +29,7 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::poison::Poison;
 use crate::projector;
 use crate::recovery::{self, ReplayError};
-use crate::shard::{Input, Shard, TurnError};
+use crate::shard::{Input, Retention, Shard, TurnError};
 use crate::shared::Shared;
 use crate::worker::{Bench, Workers};
 use crate::writer::Writer;
@@ -55,6 +55,8 @@ pub struct EngineOptions {
     pub extra_roots: Vec<String>,
     /// Bytes of one file of the log.
     pub segment_bytes: u32,
+    /// How much of the log is kept.
+    pub retention: Retention,
 }
 
 impl Default for EngineOptions {
@@ -69,6 +71,7 @@ impl Default for EngineOptions {
             https_only: false,
             extra_roots: Vec::new(),
             segment_bytes: SEGMENT_BYTES_DEFAULT,
+            retention: Retention { age: RETENTION_AGE_DEFAULT, bytes: u64::MAX },
         }
     }
 }
@@ -124,6 +127,7 @@ pub struct Engine {
 }
 
 const SEGMENT_BYTES_DEFAULT: u32 = 64 << 20;
+const RETENTION_AGE_DEFAULT: Millis = Millis::from_secs(30 * 24 * 60 * 60);
 
 /// Tests that may run at once.
 const TRIALS_MAX: usize = 64;
@@ -194,6 +198,7 @@ impl Engine {
             projected: watch::Sender::new(end),
             durable: AtomicU64::new(end),
             records: Box::new(log.reader),
+            erased: RwLock::default(),
             poison: Poison::new(),
         });
         let permits = options.permits.global as usize;
@@ -227,6 +232,7 @@ impl Engine {
             projector: projected,
             shared,
             ballast,
+            retention: options.retention,
             keyring,
             stop: stopped,
             stop_by: None,

@@ -4,6 +4,7 @@
 //! payloads are not here: a reader fetches them from the log by position. Until the store exists everything is in RAM.
 
 mod explain;
+mod forget;
 mod health;
 mod page;
 mod query;
@@ -15,11 +16,10 @@ use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::directory::Directory;
 use postrider_core::event::Event;
-use postrider_core::fact::{Fact, Record};
+use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::event_cells;
 use postrider_core::{AttemptId, DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
-use explain::History;
 pub use explain::{Explanation, Verdict};
 use health::Summary;
 pub use health::{WebhookHealth, WindowFigures};
@@ -31,6 +31,8 @@ pub use query::{DeliveryFilter, EventFilter, LogFilter};
 pub struct Views {
     directory: Directory,
     workspaces: BTreeMap<WorkspaceId, WorkspaceView>,
+    /// During a replay: attempts of events that are let go, or that come back further on.
+    orphans: Option<BTreeMap<Position, Vec<Record>>>,
 }
 
 #[derive(Default)]
@@ -41,9 +43,10 @@ struct WorkspaceView {
     erased: BTreeMap<Position, Time>,
     deliveries: BTreeMap<DeliveryKey, DeliveryRow>,
     logs: BTreeMap<WebhookId, BTreeMap<AttemptId, LogEntry>>,
-    webhooks: BTreeMap<WebhookId, History>,
     /// Of the webhooks that there are.
     health: BTreeMap<WebhookId, Summary>,
+    /// Event that was carried → the fact beside which its payload lies.
+    carried: BTreeMap<Position, Position>,
 }
 
 /// A delivery with its event and the attempts it has had.
@@ -105,32 +108,24 @@ impl Views {
         self.directory.apply(record);
         match &record.fact {
             Fact::EventAccepted(event) => self.accept(event),
+            Fact::EventCarried { event, cells } => self.carry(event, cells, record.position),
             Fact::AttemptFinished { cell, was, attempt } => {
                 // An attempt can outlive its workspace.
                 let Some(workspace) = self.workspaces.get_mut(&cell.workspace) else { return };
                 // And its webhook.
                 if let Some(summary) = workspace.health.get_mut(&cell.webhook) {
-                    summary.follow(cell, Some(*was));
                     summary.note(attempt, record.time);
                 }
-                let Some(row) = workspace.deliveries.get_mut(&cell.key) else { return };
-                row.cell = *cell;
-                row.attempts.push(attempt.id);
-                let entry = LogEntry {
-                    position: record.position,
-                    subject: Subject::Delivery(cell.key, Arc::clone(&row.event)),
-                    webhook: cell.webhook,
-                    attempt: attempt.clone(),
-                    next_attempt_at: (attempt.outcome == Outcome::Retrying).then_some(cell.due),
-                };
-                workspace.log(entry);
+                self.put_cell(cell, *was);
+                self.file(record, cell, attempt);
             }
             Fact::RetryRequested { cell, was } => self.put_cell(cell, *was),
             Fact::EventErased { workspace, event, cancelled } => {
                 for cell in cancelled {
                     self.put_cell(cell, Was { status: Status::Pending, due: cell.due });
                 }
-                if let Some(view) = self.workspaces.get_mut(workspace) {
+                let view = self.workspaces.get_mut(workspace);
+                if let Some(view) = view.filter(|view| view.events.contains_key(event)) {
                     view.erased.insert(*event, record.time);
                 }
             }
@@ -143,38 +138,55 @@ impl Views {
                     next_attempt_at: None,
                 });
             }
-            Fact::WebhookCreated(webhook) | Fact::WebhookChanged(webhook) => {
+            Fact::WebhookCreated(webhook)
+            | Fact::WebhookChanged(webhook)
+            | Fact::Restated(Restated::Webhook(webhook)) => {
                 let view = self.workspaces.entry(webhook.workspace).or_default();
-                view.webhooks.entry(webhook.id).or_default().note(webhook);
                 view.health.entry(webhook.id).or_default();
             }
-            Fact::WebhookDeleted { workspace, id } => {
-                // The attempts of a deleted webhook stay visible in its deliveries.
-                let Some(view) = self.workspaces.get_mut(workspace) else { return };
-                view.health.remove(id);
-                if let Some(history) = view.webhooks.get_mut(id) {
-                    history.end(record.position);
-                }
+            // Its attempts stay visible in its deliveries.
+            Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => {
+                self.workspaces.values_mut().for_each(|view| drop(view.health.remove(id)));
             }
             Fact::WorkspaceDeleted { id } => {
                 self.workspaces.remove(id);
             }
-            Fact::ProfileRegistered(_)
-            | Fact::WorkspaceCreated { .. }
+            Fact::WorkspaceCreated { .. }
+            | Fact::Restated(_)
+            | Fact::ProfileRegistered(_)
             | Fact::WorkspaceRenamed { .. }
             | Fact::KeyCreated(_)
             | Fact::KeyRevoked { .. } => {}
         }
     }
 
+    /// What is not known is not followed: it is let go, or comes back further on.
     fn put_cell(&mut self, cell: &Cell, was: Was) {
         let Some(view) = self.workspaces.get_mut(&cell.workspace) else { return };
-        if let Some(row) = view.deliveries.get_mut(&cell.key) {
-            row.cell = *cell;
-        }
+        let Some(row) = view.deliveries.get_mut(&cell.key) else { return };
+        row.cell = *cell;
         if let Some(summary) = view.health.get_mut(&cell.webhook) {
             summary.follow(cell, Some(was));
         }
+    }
+
+    /// An attempt becomes an entry of its webhook's log.
+    fn file(&mut self, record: &Record, cell: &Cell, attempt: &Attempt) {
+        let Some(workspace) = self.workspaces.get_mut(&cell.workspace) else { return };
+        let Some(row) = workspace.deliveries.get_mut(&cell.key) else {
+            let orphans = self.orphans.as_mut().map(|orphans| orphans.entry(cell.key.event).or_default());
+            orphans.into_iter().for_each(|of_event| of_event.push(record.clone()));
+            return;
+        };
+        row.attempts.push(attempt.id);
+        let entry = LogEntry {
+            position: record.position,
+            subject: Subject::Delivery(cell.key, Arc::clone(&row.event)),
+            webhook: cell.webhook,
+            attempt: attempt.clone(),
+            next_attempt_at: (attempt.outcome == Outcome::Retrying).then_some(cell.due),
+        };
+        workspace.log(entry);
     }
 
     fn accept(&mut self, event: &Arc<Event>) {
@@ -186,14 +198,41 @@ impl Views {
             let row = DeliveryRow { cell, event: Arc::clone(event), attempts: Vec::new() };
             workspace.deliveries.insert(cell.key, row);
         }
-        if event.id.position() != Some(event.at) {
-            workspace.ids.insert(event.id.clone(), event.at);
+        workspace.put_event(event);
+    }
+
+    /// In a replay the event comes back; else it is there, and only its payload has moved.
+    fn carry(&mut self, event: &Arc<Event>, cells: &[Cell], at: Position) {
+        let workspace = self.workspaces.entry(event.workspace).or_default();
+        workspace.carried.insert(event.at, at);
+        if workspace.events.contains_key(&event.at) {
+            return;
         }
-        workspace.events.insert(event.at, Arc::clone(event));
+        workspace.put_event(event);
+        for cell in cells {
+            let row = DeliveryRow { cell: *cell, event: Arc::clone(event), attempts: Vec::new() };
+            workspace.deliveries.insert(cell.key, row);
+            if let Some(summary) = workspace.health.get_mut(&cell.webhook) {
+                summary.follow(cell, None);
+            }
+        }
+        let orphans = self.orphans.as_mut().and_then(|orphans| orphans.remove(&event.at));
+        for record in orphans.into_iter().flatten() {
+            if let Fact::AttemptFinished { cell, attempt, .. } = &record.fact {
+                self.file(&record, cell, attempt);
+            }
+        }
     }
 }
 
 impl WorkspaceView {
+    fn put_event(&mut self, event: &Arc<Event>) {
+        if event.id.position() != Some(event.at) {
+            self.ids.insert(event.id.clone(), event.at);
+        }
+        self.events.insert(event.at, Arc::clone(event));
+    }
+
     fn log(&mut self, entry: LogEntry) {
         self.logs.entry(entry.webhook).or_default().insert(entry.attempt.id, entry);
     }

@@ -224,7 +224,7 @@ impl Worker {
         let (prepared, headers, body) = made;
         let request =
             Request { target: &prepared.target, headers, body, timeout: prepared.timeout, now: clock::wall() };
-        let still_wanted = || self.bench.shared.is_current(job.webhook.id, job.webhook.version);
+        let still_wanted = || self.bench.shared.is_current(job.webhook.id, job.webhook.version, job.event.at);
         match self.dispatcher.attempt(request, still_wanted).await {
             Dispatched::Withdrawn => None,
             Dispatched::Done(answer) => Some(measured(answer.exchange, answer.body, job.started, job.webhook.version)),
@@ -234,7 +234,7 @@ impl Worker {
     async fn make(&self, job: &Job, payload: Option<Bytes>) -> Result<(Rc<Prepared>, Headers, Bytes), Unready> {
         let payload = match payload {
             Some(payload) => payload,
-            None => self.read_payload(job.event.at).await?,
+            None => self.read_payload(job.payload).await?,
         };
         let prepared = self.prepare(&job.webhook)?;
         let directory = self.bench.shared.directory.read();
@@ -250,8 +250,10 @@ impl Worker {
         let read = tokio::task::spawn_blocking(move || shared.records.payload(at)).await;
         match read {
             Ok(Ok(Some(payload))) => Ok(payload),
-            // Erased after the pick, which has cancelled the delivery.
+            // Erased after the pick: the delivery was cancelled, or carried to a newer part of the log.
             Ok(Err(ReadError::Erased(_))) | Err(_) => Err(Unready::Gone),
+            // Carried to a newer part of the log after the pick.
+            Ok(Ok(None)) if at.block() < self.bench.shared.records.first() => Err(Unready::Gone),
             Ok(Ok(None)) => Err(unreadable(at, "there is none")),
             Ok(Err(error)) => Err(unreadable(at, &error.to_string())),
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select};
 use postrider_core::command::Command;
 use postrider_core::event::NewEvent;
+use postrider_core::fact::{Fact, Record};
 use postrider_core::{Time, WorkspaceId};
 use postrider_log::LogWriter;
 use tokio::sync::oneshot;
@@ -26,7 +27,7 @@ use crate::metering::{self, Levels};
 use crate::payloads::RecentPayloads;
 use crate::poison::PoisonOnPanic;
 use crate::projector::Projected;
-use crate::shard::{Input, Shard, TurnError, Turned};
+use crate::shard::{Input, Retained, Retention, Shard, TurnError, Turned};
 use crate::shared::Shared;
 use crate::worker::{Report, Workers};
 
@@ -40,6 +41,8 @@ const DRY_BEFORE_SEAL: Duration = Duration::from_millis(100);
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// Inputs taken from the channels before a turn: more than a turn holds.
 const COLLECT_MAX: usize = 32_768;
+/// How often it is asked whether the log has become too old or too large.
+const RETAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often the levels are told.
 const LEVELS_EVERY: Duration = Duration::from_millis(200);
 /// Payloads kept for first attempts.
@@ -63,6 +66,8 @@ pub struct Writer<W> {
     pub shared: Arc<Shared>,
     /// Space for outcomes when there is no other.
     pub ballast: Ballast,
+    /// How much of the log is kept.
+    pub retention: Retention,
     /// Keys to destroy with their workspaces.
     pub keyring: Arc<Keyring>,
     /// Says when to stop, and until when attempts may end.
@@ -113,7 +118,7 @@ impl<W: LogWriter> Writer<W> {
         let mut waiting = Waiting::default();
         let mut recent = RecentPayloads::new(RECENT_BYTES_MAX);
         let mut last_append = Instant::now();
-        let mut levels_told = None;
+        let (mut levels_told, mut retained) = (None, Instant::now());
         loop {
             let is_behind = self.shard.advance(self.clock.now());
             self.collect(&mut waiting, !is_behind && !self.shard.has_chores());
@@ -127,9 +132,6 @@ impl<W: LogWriter> Writer<W> {
                     Ok(turned) => {
                         metering::count(&turned.records, began.elapsed().as_secs_f64());
                         self.release(turned, &mut recent);
-                        for erased in self.shard.erase()? {
-                            recent.forget(erased);
-                        }
                     }
                     Err(TurnError::Full) => self.make_room(&mut waiting),
                     Err(error) => return Err(error),
@@ -137,6 +139,12 @@ impl<W: LogWriter> Writer<W> {
                 last_append = Instant::now();
             } else if last_append.elapsed() >= DRY_BEFORE_SEAL {
                 self.shard.seal()?;
+            }
+            if retained.elapsed() >= RETAIN_EVERY && !self.retain(now)? {
+                retained = Instant::now();
+            }
+            for erased in self.shard.erase()? {
+                recent.forget(erased);
             }
             match self.stop_by {
                 None => self.start_attempts(now, &recent),
@@ -201,6 +209,11 @@ impl<W: LogWriter> Writer<W> {
                 let mut directory = self.shared.directory.write();
                 turned.records.iter().for_each(|record| directory.apply(record));
             }
+            let cancelling = turned.records.iter().filter_map(|record| match &record.fact {
+                Fact::EventErased { event, cancelled, .. } if !cancelled.is_empty() => Some(*event),
+                _ => None,
+            });
+            cancelling.for_each(|event| self.shared.erased.write().note(event));
             self.shared.durable.store(end, Ordering::Release);
             for (at, payload) in turned.payloads {
                 recent.put(at, payload);
@@ -210,12 +223,37 @@ impl<W: LogWriter> Writer<W> {
                     tracing::error!(%error, "a deleted workspace's key is destroyed at the next start");
                 }
             }
-            // The projector ends only after its sender, so this can wait but not fail.
-            let _ = self.projector.send(Projected { records: turned.records, end });
+            self.project(turned.records, end, None);
         }
         for (token, answer) in turned.replies {
             self.answer(token, answer.map_err(Declined::Rejected));
         }
+    }
+
+    /// One step of retention; true: there is more to do at once.
+    fn retain(&mut self, now: Time) -> Result<bool, TurnError> {
+        let shared = Arc::clone(&self.shared);
+        let Retained { records, begins } =
+            match self.shard.retain(now, &self.retention, |at| shared.records.payload(at)) {
+                Err(TurnError::Full) => return Ok(false),
+                retained => retained?,
+            };
+        if let Some(first) = begins {
+            tracing::info!(first, "the log begins later now");
+            self.shared.directory.write().forget_below(first);
+        }
+        let has_more = !records.is_empty() || begins.is_some();
+        if has_more {
+            let end = records.last().map_or(self.shared.durable_end(), |last| last.position.block() + 1);
+            self.shared.durable.store(end, Ordering::Release);
+            self.project(records, end, begins);
+        }
+        Ok(has_more)
+    }
+
+    fn project(&self, records: Vec<Record>, end: u64, begins: Option<u64>) {
+        // The projector ends only after its sender, so this can wait but not fail.
+        let _ = self.projector.send(Projected { records, end, begins });
     }
 
     /// The log has no space: whoever asks for something is told so, and the ballast is given up for the outcomes. When it is gone, too,
@@ -259,7 +297,7 @@ impl<W: LogWriter> Writer<W> {
 
     fn start_attempts(&mut self, now: Time, recent: &RecentPayloads) {
         while let Some(job) = self.shard.pick(now) {
-            let payload = recent.get(job.event.at);
+            let payload = recent.get(job.payload);
             self.workers.send(job, payload);
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use postrider_core::delivery::Status;
 use postrider_core::event::Event;
 use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
+use postrider_log::ReadError;
 
 use super::{Handle, READ_PATIENCE, Refused};
 use crate::outgoing::{self, Secrets};
@@ -121,22 +122,41 @@ impl Handle {
     /// An event with its payload and deliveries; `None` when there is no such event.
     ///
     /// # Errors
-    /// When the views are too far behind, or the payload can't be read.
+    /// When the views are too far behind.
     pub async fn event(&self, workspace: WorkspaceId, id: EventId) -> Result<Option<EventDetail>, Refused> {
-        let found = self.read(move |views| {
-            let (event, rows) = views.event(workspace, &id)?;
-            let deliveries = rows.into_iter().map(|row| bare(row, views)).collect();
-            Some((Arc::clone(event), deliveries, views.erased_at(event)))
-        });
-        let Some((event, deliveries, erased_at)) = found.await? else {
-            return Ok(None);
-        };
-        let at = event.at;
-        let data = match erased_at {
-            Some(_) => None,
-            None => Some(self.blocking(move |handle| handle.payload(at)).await?),
-        };
-        Ok(Some(EventDetail { event, data, erased_at, deliveries }))
+        loop {
+            let id = id.clone();
+            let found = self.read(move |views| {
+                let (event, rows) = views.event(workspace, &id)?;
+                let deliveries = rows.into_iter().map(|row| bare(row, views)).collect();
+                Some((Arc::clone(event), deliveries, views.erased_at(event), views.payload_of(event)))
+            });
+            let Some((event, deliveries, erased_at, at)) = found.await? else {
+                return Ok(None);
+            };
+            let data = match erased_at {
+                Some(_) => None,
+                None => match self.blocking(move |handle| handle.0.shared.records.payload(at)).await? {
+                    // Erased or carried between the two looks, which the next look sees.
+                    Ok(None) | Err(ReadError::Erased(_)) if self.was_moved(workspace, &event, at).await? => continue,
+                    Ok(data) => data,
+                    Err(error) => {
+                        tracing::error!(%at, %error, "a payload cannot be read");
+                        None
+                    }
+                },
+            };
+            return Ok(Some(EventDetail { event, data, erased_at, deliveries }));
+        }
+    }
+
+    async fn was_moved(&self, workspace: WorkspaceId, event: &Event, payload: Position) -> Result<bool, Refused> {
+        self.read(|views| {
+            let now =
+                views.event(workspace, &event.id).map(|(event, _)| (views.erased_at(event), views.payload_of(event)));
+            now != Some((None, payload))
+        })
+        .await
     }
 
     /// What became of an event for each webhook, or for the one that is named; `None` when there is no such event or webhook.
@@ -205,8 +225,11 @@ impl Handle {
         let Subject::Delivery(key, event) = &entry.subject else { return None };
         let shared = &self.0.shared;
         let webhook = shared.webhook_at(entry.webhook, entry.attempt.webhook_version)?;
-        let is_erased = shared.views.read().erased_at(event).is_some();
-        let data = (!is_erased).then(|| self.payload(event.at));
+        let (is_erased, at) = {
+            let views = shared.views.read();
+            (views.erased_at(event).is_some(), views.payload_of(event))
+        };
+        let data = (!is_erased).then(|| self.payload(at));
         let directory = shared.directory.read();
         let profile = directory.profile(event.profile)?;
         let mut headers = outgoing::webhook_headers(&webhook, profile, Secrets::Masked).ok()?;

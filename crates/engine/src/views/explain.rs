@@ -1,11 +1,9 @@
 //! Why a webhook got an event, or did not: the filter evaluated again on what the webhook was when the event was accepted.
 
-use std::sync::Arc;
-
 use postrider_core::delivery::Status;
 use postrider_core::event::Event;
-use postrider_core::webhook::{Unwanted, Webhook};
-use postrider_core::{DeliveryKey, EventId, Position, WebhookId, WorkspaceId};
+use postrider_core::webhook::{History, Unwanted};
+use postrider_core::{DeliveryKey, EventId, WebhookId, WorkspaceId};
 
 use super::{Views, WorkspaceView};
 
@@ -47,36 +45,15 @@ impl Verdict {
     }
 }
 
-/// All that a webhook ever was.
-#[derive(Default)]
-pub(super) struct History {
-    /// Oldest first.
-    versions: Vec<Arc<Webhook>>,
-    deleted: Option<Position>,
-}
-
-impl History {
-    pub(super) fn note(&mut self, webhook: &Arc<Webhook>) {
-        self.versions.push(Arc::clone(webhook));
+fn verdict(history: &History, event: &Event) -> Verdict {
+    if history.deleted().is_some_and(|at| at < event.at) {
+        return Verdict::Deleted;
     }
-
-    pub(super) fn end(&mut self, at: Position) {
-        self.deleted = Some(at);
-    }
-
-    fn verdict(&self, event: &Event) -> Verdict {
-        if self.deleted.is_some_and(|at| at < event.at) {
-            return Verdict::Deleted;
-        }
-        let known = self.versions.partition_point(|version| version.version < event.at);
-        let Some(then) = known.checked_sub(1).and_then(|newest| self.versions.get(newest)) else {
-            return Verdict::CreatedLater;
-        };
-        match then.settings.wants(&event.event_type, event.campaign.as_deref()) {
-            Err(reason) => Verdict::Unwanted(reason),
-            // A webhook that wanted the event was chosen; `explain` has found its delivery before it came here.
-            Ok(()) => Verdict::CreatedLater,
-        }
+    let then = history.before(event.at).map(|then| then.settings.wants(&event.event_type, event.campaign.as_deref()));
+    match then {
+        Some(Err(reason)) => Verdict::Unwanted(reason),
+        // A webhook that wanted the event was chosen; `explain` has found its delivery before it came here.
+        Some(Ok(())) | None => Verdict::CreatedLater,
     }
 }
 
@@ -89,16 +66,18 @@ impl Views {
         if let Some(webhook) = named {
             return Some(vec![self.explain_one(view, event, webhook)?]);
         }
-        let concerned = view.webhooks.iter().filter(|(_, history)| history.deleted.is_none_or(|at| at > event.at));
-        concerned.map(|(webhook, _)| self.explain_one(view, event, *webhook)).collect()
+        let histories = self.directory.histories_in(workspace);
+        let concerned = histories.filter(|(_, history)| history.deleted().is_none_or(|at| at > event.at));
+        concerned.map(|(webhook, _)| self.explain_one(view, event, webhook)).collect()
     }
 
     fn explain_one(&self, view: &WorkspaceView, event: &Event, webhook: WebhookId) -> Option<Explanation> {
-        let history = view.webhooks.get(&webhook)?;
+        let is_theirs = |history: &&History| history.versions()[0].workspace == event.workspace;
+        let history = self.directory.history(webhook).filter(is_theirs)?;
         let ordinal = event.chosen.iter().position(|chosen| chosen.webhook == webhook);
         let delivery = ordinal.map(|ordinal| DeliveryKey { event: event.at, ordinal: ordinal as u32 });
         let row = delivery.and_then(|key| view.deliveries.get(&key));
-        let verdict = row.map_or_else(|| history.verdict(event), |row| Verdict::Chosen(self.status_of(&row.cell)));
+        let verdict = row.map_or_else(|| verdict(history, event), |row| Verdict::Chosen(self.status_of(&row.cell)));
         Some(Explanation { webhook, verdict, delivery })
     }
 }

@@ -53,7 +53,7 @@ pub fn write_cursor((major, minor): Cursor) -> String {
 /// Reads a cursor.
 ///
 /// # Errors
-/// When it is not of the form that [`write_cursor`] gives.
+/// When it is not of the form that a page's `next_cursor` has.
 pub fn read_cursor(text: &str) -> Result<Cursor, CursorError> {
     let digits = text.len() == 24 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let (major, minor) = text.split_at_checked(16).filter(|_| digits).ok_or(CursorError)?;

@@ -90,6 +90,11 @@ impl Views {
         self.workspaces.get(&event.workspace)?.erased.get(&event.at).copied()
     }
 
+    /// The position of the fact beside which an event's payload lies.
+    pub fn payload_of(&self, event: &Event) -> Position {
+        self.workspaces.get(&event.workspace).map_or(event.at, |workspace| workspace.payload_of(event.at))
+    }
+
     /// A page of a webhook's log.
     pub fn logs(
         &self,

@@ -33,7 +33,7 @@ pub(in crate::codec) enum WireRestated<'a> {
     /// 2: id, name, profile, sealing key, creation, keys.
     Workspace(At, &'a str, &'a str, u64, Span, Vec<WireKey<'a>>),
     /// 3
-    Webhook(WireWebhook<'a>),
+    Webhook(Box<WireWebhook<'a>>),
     /// 4: id, where it was deleted.
     WebhookDeleted(u64, At),
     /// 5: webhook, count.
@@ -73,7 +73,7 @@ impl<'a> WireRestated<'a> {
                 span(of.created_at, base),
                 of.keys.values().map(|key| WireKey::from_domain(key, base)).collect(),
             ),
-            Restated::Webhook(webhook) => WireRestated::Webhook(WireWebhook::from_domain(webhook, base)),
+            Restated::Webhook(webhook) => WireRestated::Webhook(Box::new(WireWebhook::from_domain(webhook, base))),
             Restated::WebhookDeleted(id, deleted) => WireRestated::WebhookDeleted(id.0, at(*deleted)),
             Restated::Pending(webhook, count) => WireRestated::Pending(webhook.0, *count),
             Restated::End => WireRestated::End,

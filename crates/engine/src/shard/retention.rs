@@ -1,0 +1,231 @@
+//! Retention: the log is made to begin later, a whole segment at a time.
+//!
+//! It can begin only where the state is restated: at the beginning of a segment, before the turn that goes there. What is unfinished
+//! below a new beginning is carried to the tail first, so it pins nothing but itself; then the log lets go of all below, and the state
+//! forgets the rest. A replay from the new beginning gives the same state.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use postrider_core::event::Event;
+use postrider_core::fact::{Fact, Record, Restated};
+use postrider_core::{Millis, Position, Time, limits};
+use postrider_log::{AppendError, LogWriter, Payload, ReadError, TruncateError, codec};
+use postrider_scheduler::Residency;
+
+use super::{Shard, TurnError};
+
+/// How much of the log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// What is finished goes once everything in its segment is older than this.
+    pub age: Millis,
+    /// What is finished goes, oldest first, while the log has more bytes than this.
+    pub bytes: u64,
+}
+
+/// What one step of retention came to. All of it is durable.
+#[derive(Debug, Default)]
+pub struct Retained {
+    /// Facts that were appended: ask again soon.
+    pub records: Vec<Record>,
+    /// The log begins with this block now.
+    pub begins: Option<u64>,
+}
+
+/// The log is at least this many times as large as what is restated in it.
+const RESTATED_SHARE: u64 = 16;
+/// Under a bound in bytes, the log may be this many times as large as what the last pass carried: else it would carry without end.
+const CARRIED_SHARE: u64 = 2;
+/// Events looked at for one block.
+const CARRY_STEP: usize = 4_096;
+
+/// Where the log can begin, and how far the present pass is.
+#[derive(Debug, Default)]
+pub(super) struct Beginnings {
+    /// Oldest first; all of them above the log's first block.
+    known: VecDeque<Beginning>,
+    /// One that a replay has come to and whose end it has not.
+    begun: Option<Beginning>,
+    /// Of the last restatement.
+    restated_bytes: u64,
+    /// Nothing before this is left to carry, or was when it was looked at.
+    carried_to: Option<Position>,
+    carried_bytes: u64,
+    carried_before: u64,
+    /// A payload can't be read: what can't be carried is not let go either.
+    is_stuck: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Beginning {
+    block: u64,
+    time: Time,
+}
+
+impl Beginnings {
+    /// Notes what a replay has come to.
+    pub(super) fn note(&mut self, record: &Record) {
+        match record.fact {
+            Fact::Restated(Restated::Begin { .. }) => {
+                self.begun = Some(Beginning { block: record.position.block(), time: record.time });
+            }
+            Fact::Restated(Restated::End) => self.known.extend(self.begun.take()),
+            _ => {}
+        }
+    }
+}
+
+impl<W: LogWriter> Shard<W> {
+    /// Restates the state if the next block is one that the log may be made to begin with.
+    pub(super) fn restate(&mut self, records: &mut Vec<Record>) -> Result<(), TurnError> {
+        let last = self.beginnings.known.back().map(|beginning| beginning.block);
+        let is_worth_it =
+            |last| self.log.bytes_from(last) >= self.beginnings.restated_bytes.saturating_mul(RESTATED_SHARE);
+        if !self.log.begins_segment() || !last.is_none_or(is_worth_it) {
+            return Ok(());
+        }
+        let (block, mut bytes) = (self.log.tail(), 0);
+        for fact in self.kernel.restate() {
+            self.push(fact, None, records);
+            if self.batch.bytes() >= limits::TURN_BYTES_TARGET {
+                bytes += self.append()?;
+            }
+        }
+        if !self.batch.is_empty() {
+            bytes += self.append()?;
+        }
+        if bytes > 0 {
+            self.beginnings.restated_bytes = bytes;
+            self.beginnings.known.push_back(Beginning { block, time: self.now });
+        }
+        Ok(())
+    }
+
+    /// One step towards a log of no more than is to be kept: carries a block of what is unfinished below the new beginning, or, when
+    /// nothing is left to carry, lets go of what is below. `payload` reads the log.
+    ///
+    /// # Errors
+    /// When the log is full, which changes nothing, or fails.
+    pub fn retain(
+        &mut self,
+        now: Time,
+        keep: &Retention,
+        payload: impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
+    ) -> Result<Retained, TurnError> {
+        assert!(now >= self.now, "engine time never goes back");
+        self.now = now;
+        let mut retained = Retained::default();
+        let Some(below) = self.next_beginning(keep).filter(|_| !self.beginnings.is_stuck) else {
+            return Ok(retained);
+        };
+        self.batch.reset(now);
+        self.reserve()?;
+        // Once more from the start at the end: what was finished when it was passed can have been made pending since.
+        for from in [self.beginnings.carried_to, None] {
+            self.carry(from.unwrap_or(Position::new(0, 0)), below, &payload, &mut retained.records);
+            if self.beginnings.is_stuck {
+                return Ok(Retained::default());
+            }
+            if !self.batch.is_empty() {
+                self.beginnings.carried_bytes += self.append()?;
+                return Ok(retained);
+            }
+        }
+        if self.is_in_flight_below(below) {
+            // Cancelled, and its attempt still runs: that is over soon.
+            return Ok(retained);
+        }
+        let first = self.log.truncate(below).map_err(|error| match error {
+            TruncateError::Full => TurnError::Full,
+            TruncateError::Unavailable(why) => TurnError::Poisoned(AppendError::Unavailable(why)),
+        })?;
+        self.forget_below(first);
+        self.beginnings.carried_before = std::mem::take(&mut self.beginnings.carried_bytes);
+        retained.begins = Some(first);
+        Ok(retained)
+    }
+
+    /// Forgets what is kept in blocks below `first`, with which the log begins.
+    pub fn forget_below(&mut self, first: u64) {
+        for event in self.overlay.forget_below(first) {
+            self.kernel.forget(&event);
+            self.removed.remove(&event.at);
+        }
+        self.kernel.directory.forget_below(first);
+        self.beginnings.known.retain(|beginning| beginning.block > first);
+        self.beginnings.carried_to = None;
+    }
+
+    /// The block that the log is to begin with now.
+    fn next_beginning(&self, keep: &Retention) -> Option<u64> {
+        let known = &self.beginnings.known;
+        let is_old = |beginning: &&Beginning| self.now.since(beginning.time) >= keep.age;
+        let by_age = known.iter().rev().find(is_old);
+        let bytes = keep.bytes.max(self.beginnings.carried_before.saturating_mul(CARRIED_SHARE));
+        let by_bytes = (self.log.bytes_from(0) > bytes)
+            .then(|| known.iter().find(|b| self.log.bytes_from(b.block) <= bytes).or(known.back()))
+            .flatten();
+        by_age.into_iter().chain(by_bytes).map(|beginning| beginning.block).max()
+    }
+
+    /// Takes unfinished events that are kept below `below` into the batch, from `from` on, until it is large enough.
+    fn carry(
+        &mut self,
+        from: Position,
+        below: u64,
+        payload: &impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
+        records: &mut Vec<Record>,
+    ) {
+        let is_unfinished = |event: &&Arc<Event>| self.overlay.cells_of(event).any(|cell| self.kernel.is_pending(cell));
+        let unfinished = self.overlay.events_below(from, below).filter(is_unfinished);
+        let events: Vec<Arc<Event>> = unfinished.take(CARRY_STEP).cloned().collect();
+        for event in events {
+            if self.batch.bytes() >= limits::TURN_BYTES_TARGET {
+                return;
+            }
+            let old = self.overlay.payload_of(event.at);
+            let data = match payload(old) {
+                Ok(data) => data,
+                Err(error) => {
+                    tracing::error!(event = %event.at, %error, "an unfinished event cannot be carried: nothing is let go any more");
+                    self.beginnings.is_stuck = true;
+                    return;
+                }
+            };
+            self.beginnings.carried_to = Some(event.at);
+            let cells = self.overlay.cells_of(&event).copied().collect();
+            self.push(Fact::EventCarried { event, cells }, data, records);
+            // The one beside the new fact counts from here on; an erasure must leave no other.
+            self.to_erase.push(old);
+        }
+    }
+
+    fn is_in_flight_below(&self, below: u64) -> bool {
+        let in_flight = |cell: &postrider_core::delivery::Cell| {
+            matches!(self.scheduler.residency(cell.key), Some(Residency::InFlight))
+        };
+        let mut events = self.overlay.events_below(Position::new(0, 0), below);
+        self.scheduler.in_flight() > 0 && events.any(|event| self.overlay.cells_of(event).any(in_flight))
+    }
+
+    /// Into the batch and into the state: facts that nobody decided on.
+    fn push(&mut self, fact: Fact, payload: Option<Bytes>, records: &mut Vec<Record>) {
+        let position = Position::new(self.log.tail(), self.batch.len());
+        let now = self.now;
+        self.batch.push_with(payload.as_deref().map(Payload::new), |out| codec::encode(&fact, now, out));
+        let record = Record { position, time: now, fact };
+        self.take_in(&record);
+        records.push(record);
+    }
+
+    /// Makes the batch durable and space for the next; says how many bytes it had.
+    fn append(&mut self) -> Result<u64, TurnError> {
+        let bytes = self.batch.bytes() as u64;
+        self.log.append(self.log.tail(), &self.batch)?;
+        self.batch.reset(self.now);
+        self.reserve()?;
+        Ok(bytes)
+    }
+}
