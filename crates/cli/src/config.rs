@@ -52,6 +52,14 @@ pub struct Settings {
     #[arg(long, env = "POSTRIDER_SEGMENT", value_name = "SIZE", value_parser = args::size)]
     #[serde(deserialize_with = "size")]
     segment: Option<u64>,
+    /// How long finished events and attempts are kept [default: 30d]
+    #[arg(long, env = "POSTRIDER_RETENTION", value_name = "D", value_parser = args::duration)]
+    #[serde(deserialize_with = "duration")]
+    retention: Option<Duration>,
+    /// Bytes that the log may have before what is finished goes earlier, oldest first [default: no bound]
+    #[arg(long, env = "POSTRIDER_RETENTION_BYTES", value_name = "SIZE", value_parser = args::size)]
+    #[serde(deserialize_with = "size")]
+    retention_bytes: Option<u64>,
     /// What engine time goes on with: boot, or wall for tests under a faked clock [default: boot]
     #[arg(long, env = "POSTRIDER_CLOCK", value_name = "CLOCK")]
     clock: Option<String>,
@@ -125,6 +133,7 @@ pub struct Config {
 }
 
 const EVENT_BYTES_MAX: u64 = 1 << 20;
+const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const SEGMENT_RANGE: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
 
 impl Settings {
@@ -172,6 +181,7 @@ impl Settings {
                 .map_err(|e| Usage(format!("egress.ca_files: {}: {e}", path.display())))?;
             engine = engine.trust(pem);
         }
+        engine = engine.retention(self.retention.unwrap_or(RETENTION_DEFAULT), self.retention_bytes);
         if let Some(workers) = self.workers {
             engine = engine.workers(workers);
         }
@@ -224,6 +234,8 @@ impl Settings {
             grace: self.grace.or(file.grace),
             workers: self.workers.or(file.workers),
             segment: self.segment.or(file.segment),
+            retention: self.retention.or(file.retention),
+            retention_bytes: self.retention_bytes.or(file.retention_bytes),
             clock: self.clock.or(file.clock),
             log: self.log.or(file.log),
             egress: Egress {

@@ -1,8 +1,10 @@
 //! How an engine is to run: every choice with a default.
 
 use std::path::Path;
+use std::time::Duration;
 
-use postrider_engine::{ClockMode, EngineOptions, StartError};
+use postrider_core::Millis;
+use postrider_engine::{ClockMode, EngineOptions, Retention, StartError};
 
 use crate::Engine;
 
@@ -59,6 +61,14 @@ impl EngineBuilder {
     /// Bytes of one file of the log; default 64 MiB.
     pub fn segment_bytes(mut self, bytes: u32) -> EngineBuilder {
         self.options.segment_bytes = bytes;
+        self
+    }
+
+    /// How long what is finished is kept (default 30 days), and how many bytes the log may have (default: no bound); what is unfinished
+    /// stays. The log gives back whole files, so a little more is kept.
+    pub fn retention(mut self, age: Duration, bytes: Option<u64>) -> EngineBuilder {
+        let age = Millis(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        self.options.retention = Retention { age, bytes: bytes.unwrap_or(u64::MAX) };
         self
     }
 

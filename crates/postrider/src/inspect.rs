@@ -86,16 +86,23 @@ impl LogFolder {
         Ok(self.0.verify_erased(|at| erased.contains_key(&at))?)
     }
 
-    /// The events whose payloads were erased, each with the fact that says so, which comes after the payload.
+    /// The payloads that a fact made superfluous, each with that fact, which comes after it: those of events that were erased, and the
+    /// old ones of events that were carried.
     pub(crate) fn erased(&self) -> Result<BTreeMap<Position, Position>, InspectError> {
-        let erased = self.records().filter_map(|stored| match stored {
-            Ok(StoredRecord { record: Record { position, fact: Fact::EventErased { event, .. }, .. }, .. }) => {
-                Some(Ok((event, position)))
+        let (mut carried, mut erased) = (BTreeMap::new(), BTreeMap::new());
+        for stored in self.records() {
+            let Record { position, fact, .. } = stored?.record;
+            match fact {
+                Fact::EventErased { event, .. } => {
+                    erased.insert(carried.get(&event).copied().unwrap_or(event), position);
+                }
+                Fact::EventCarried { event, .. } => {
+                    erased.insert(carried.insert(event.at, position).unwrap_or(event.at), position);
+                }
+                _ => {}
             }
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        });
-        erased.collect()
+        }
+        Ok(erased)
     }
 }
 
