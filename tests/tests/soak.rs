@@ -1,0 +1,126 @@
+//! A server under steady load for a long time: what it holds in RAM and on disk stays flat, since what is finished goes.
+//!
+//! `POSTRIDER_SOAK` says for how many seconds; `make soak` is the long run.
+#![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use postrider_tests::{Server, binary, within};
+use serde_json::{Value, json};
+
+const SECONDS_DEFAULT: u64 = 24;
+const LOG_BYTES: u64 = 48 << 20;
+/// More in the last third than in the middle one is growth.
+const SLACK: f64 = 1.25;
+
+/// `postrider sink`, which keeps the last requests only.
+struct Sink {
+    child: Child,
+    url: String,
+}
+
+impl Sink {
+    fn start() -> Sink {
+        let mut child = Command::new(binary())
+            .args(["sink", "--listen", "127.0.0.1:0", "--quiet", "--fail-rate", "0.02"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").expect("it says where it listens").to_owned();
+        Sink { child, url }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a server holds at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    rss: u64,
+    disk: u64,
+}
+
+fn sample(server: &Server) -> Sample {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    Sample { rss: kib * 1024, disk: bytes_in(server.data()) }
+}
+
+/// Files come and go while this looks.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(found) if found.is_dir() => bytes_in(&entry.path()),
+            Ok(found) => found.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn batch(first: u64) -> Value {
+    let event = |n| json!({ "id": format!("e{n}"), "type": "EMAIL_SENT", "data": { "contact": { "id": n, "firstName": "x".repeat(4_000) } } });
+    (first..first + 100).map(event).collect()
+}
+
+fn most(samples: &[Sample], of: impl Fn(&Sample) -> u64) -> f64 {
+    samples.iter().map(of).max().unwrap() as f64
+}
+
+#[test]
+fn memory_and_disk_stay_flat() {
+    let seconds = std::env::var("POSTRIDER_SOAK").map_or(SECONDS_DEFAULT, |text| text.parse().unwrap());
+    let (folder, sink) = (tempfile::tempdir().unwrap(), Sink::start());
+    let bytes = format!("{LOG_BYTES}B");
+    let server = Server::start_with(folder.path(), &["--segment", "4MiB", "--retention-bytes", &bytes], &[]);
+    let client = server.workspace("genesy");
+    let policy = json!({ "delays": ["100ms", "1s", "2s"] });
+    let webhook = json!({ "name": "soak", "url": sink.url, "events": ["EMAIL_SENT"], "retryPolicy": policy });
+    client.post("/v1/webhooks", &webhook).expect(201);
+
+    let (began, mut published, mut samples, mut sampled) = (Instant::now(), 0, Vec::new(), Instant::now());
+    while began.elapsed() < Duration::from_secs(seconds) {
+        client.post("/v1/events", &batch(published)).expect(202);
+        published += 100;
+        if sampled.elapsed() >= Duration::from_millis(200) {
+            sampled = Instant::now();
+            samples.push(sample(&server));
+        }
+    }
+    within(Duration::from_secs(30), "all deliveries to end", || {
+        let pending = client.get("/v1/deliveries?status=pending&pageSize=1").expect(200);
+        (pending.body["meta"]["total"] == 0).then_some(())
+    });
+
+    assert!(server.terminate().success());
+    let verified = Command::new(binary()).args(["log", "verify", "--data"]).arg(folder.path()).status().unwrap();
+    assert!(verified.success(), "a log that began later is whole");
+
+    let third = samples.len() / 3;
+    let (middle, last) = (&samples[third..2 * third], &samples[2 * third..]);
+    let line = |samples: &[Sample]| {
+        let mib = |of: fn(&Sample) -> u64| most(samples, of) / 1048576.0;
+        format!("RSS {:.0} MiB, disk {:.0} MiB", mib(|s| s.rss), mib(|s| s.disk))
+    };
+    println!(
+        "{published} events of 4 KB in {seconds} s; at the most in the middle third: {}; in the last: {}",
+        line(middle),
+        line(last)
+    );
+    assert!(published * 4_000 > 2 * LOG_BYTES, "too little was published to fill the log twice: {published}");
+    for of in [|s: &Sample| s.rss, |s: &Sample| s.disk] {
+        assert!(most(last, of) <= SLACK * most(middle, of), "it grows: {samples:?}");
+    }
+    assert!(most(last, |s| s.disk) < 2.0 * LOG_BYTES as f64, "the log is bounded");
+}
