@@ -68,6 +68,19 @@ fn main() {
     assert_eq!(opened.store.read().asleep_len(), sleepers);
 
     look_up(&world, &opened, scale.pick(20_000, 200), &mut hash);
+    opened.writer.close();
+    drop(opened.store);
+
+    let folder = temporary.path().join("heads");
+    let mut opened = open(&folder);
+    let took = put_off(&world, &mut opened);
+    report(
+        "a delivery put off twice by hand: entry, tombstone, entry, and its head, durable each time",
+        sleepers,
+        took,
+    );
+    say_size("disk for all that sleeps, with heads and tombstones", disk_bytes(&folder), sleepers);
+    assert_eq!(opened.store.read().asleep_len(), sleepers);
     hash.report();
 }
 
@@ -205,6 +218,46 @@ fn move_on(world: &mut World, opened: &mut Opened, first_block: u64, moving: u64
         took += started.elapsed();
     }
     world.moved = moving;
+    took
+}
+
+/// Facts that make nothing but what sleeps and heads: each delivery is put to sleep, and 64 blocks later, when that is durable, to another.
+fn put_off(world: &World, opened: &mut Opened) -> Duration {
+    let mut took = Duration::ZERO;
+    let behind = 64 * BLOCK;
+    for block in 0..(world.sleepers + behind).div_ceil(BLOCK) {
+        let mut records = Vec::new();
+        let numbers = block * BLOCK..(block + 1) * BLOCK;
+        let mut put_off = |number: u64, from: Status, delays: u64| {
+            let old = Cell {
+                attempts: 1,
+                status: from,
+                due: world.time(number) + Millis(world.delay_ms(number)),
+                ..world.cell(number)
+            };
+            let cell = Cell { status: Status::Pending, due: old.due + Millis(delays * world.delay_ms(number)), ..old };
+            let position = Position::new(block, records.len() as u32);
+            records.push(Record {
+                position,
+                time: world.time(block * BLOCK),
+                fact: Fact::RetryRequested { cell, was: Was::from(&old) },
+            });
+        };
+        for number in numbers {
+            if number < world.sleepers {
+                put_off(number, Status::Succeeded, 0);
+            }
+            if let Some(earlier) = number.checked_sub(behind).filter(|earlier| *earlier < world.sleepers) {
+                put_off(earlier, Status::Pending, 1);
+            }
+        }
+        let started = Instant::now();
+        records.iter().for_each(|record| opened.writer.take(Part::Both, record).expect("taken"));
+        if (block + 1) % (COMMIT_BLOCKS / 4) == 0 || (block + 1) * BLOCK >= world.sleepers + behind {
+            opened.writer.commit(Part::Both, mark(block + 1), None).expect("committed");
+        }
+        took += started.elapsed();
+    }
     took
 }
 

@@ -36,6 +36,8 @@ struct Plan {
     changes: Changes,
     pending: Pending,
     days: Vec<(u32, DayRecord, OpenDay, Batch)>,
+    /// Day and fingerprint of each new id, for the filters.
+    ids: Vec<(u32, u64)>,
 }
 
 /// What becomes of the pending part of the state.
@@ -138,7 +140,7 @@ impl Writer {
             let (bytes, crc) = (kernel.len() as u64, crc32c::crc32c(kernel));
             root.kernel = Some(KernelRecord { block: mark.block, bytes, crc });
         }
-        let mut days = Vec::new();
+        let (mut days, mut ids) = (Vec::new(), Vec::new());
         for (number, filed) in taken.days.iter_mut().filter(|(_, filed)| !filed.is_empty()) {
             let first = self.firsts.get(number).copied().unwrap_or_default();
             let (record, open) = match (state.days.get(number), state.day(&self.inner.folder, *number)?) {
@@ -149,10 +151,11 @@ impl Writer {
                     (record, Arc::new(OpenDay::open(&self.inner.folder, root.log, *number, &record, mark.block)?))
                 }
             };
+            ids.extend(filed.ids.iter().map(|id| (*number, id.fingerprint)));
             let (next, batch) = open.with(filed, mark.block)?;
             days.push((*number, record, next, batch));
         }
-        Ok(Plan { root, changes, pending, days })
+        Ok(Plan { root, changes, pending, days, ids })
     }
 
     fn plan_pending(
@@ -196,7 +199,7 @@ impl Writer {
     }
 
     fn carry_out(&mut self, plan: Plan, taken: &Taken, part: Part, mark: Mark) -> Result<(), CommitError> {
-        let Plan { mut root, changes, pending, days } = plan;
+        let Plan { mut root, changes, pending, days, ids } = plan;
         let (mut batch, ledger, outdated) = changes.finish();
         root.ledger = ledger;
         batch.insert(ROOT, root.write());
@@ -229,6 +232,11 @@ impl Writer {
 
         let mut state = self.inner.state.write();
         let closed = state.change(root, pending, taken, told);
+        for (day, fingerprint) in ids {
+            if let Some(filter) = state.days.get_mut(&day).and_then(|day| day.filter.get_mut().as_mut()) {
+                filter.add(fingerprint);
+            }
+        }
         drop(state);
         closed.iter().for_each(|day| day.tidy());
         self.outdated = outdated;

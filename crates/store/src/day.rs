@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use postrider_core::Time;
 
+use crate::bucket::read_chunk;
 use crate::coding::Input;
 use crate::disk::{Disk, ROOT};
 use crate::entry::attempt::AttemptOf;
@@ -17,6 +18,7 @@ use crate::entry::id::Id;
 use crate::entry::tally::Tally;
 use crate::entry::{Entry, settle};
 use crate::error::{Fault, ReadError};
+use crate::filter::Filter;
 use crate::ledger::{Changes, Ledger};
 use crate::root::{DayRecord, DayRoot};
 use crate::sorted::Sorted;
@@ -92,6 +94,18 @@ impl OpenDay {
         let (batch, _, outdated) = changes.finish();
         let disk = Arc::clone(&self.disk);
         Ok((OpenDay { disk, root, heads, ids, events, attempts, tallies, outdated }, batch))
+    }
+
+    /// A filter of all ids that the day has.
+    pub fn id_filter(&self) -> Result<Filter, ReadError> {
+        let chunks = || self.ids.buckets().iter().flat_map(|bucket| bucket.chunks());
+        let mut filter = Filter::new(chunks().map(|chunk| u64::from(chunk.entries)).sum());
+        let mut entries = Vec::new();
+        for chunk in chunks() {
+            read_chunk(&self.disk, chunk, &mut entries)?;
+            entries.drain(..).for_each(|id: Id| filter.add(id.fingerprint));
+        }
+        Ok(filter)
     }
 
     /// Takes what is outdated away at last. Nothing reads this state any more.

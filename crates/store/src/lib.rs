@@ -9,7 +9,8 @@
 //! - Readers see one commit or the next, never half of one.
 //! - Damage is noticed: in what is pending at opening, in history at the read that meets it. A store that cannot be relied on is set
 //!   aside as a whole, with the reason, and the caller builds it anew from the log.
-//! - RAM does not grow with what sleeps, but for about 60 bytes a chunk of some 500 entries and a count for each webhook.
+//! - RAM does not grow with what sleeps, but for about 60 bytes a chunk of some 500 entries and a count for each webhook; with history, for
+//!   the manifests of the days that are open, and a filter of up to 4 MiB a day over the ids.
 //!
 //! Refuses clocks, threads, tasks and sockets: time is an argument.
 //!
@@ -28,6 +29,7 @@ mod day;
 mod disk;
 mod entry;
 mod error;
+mod filter;
 mod folder;
 mod identity;
 mod ledger;

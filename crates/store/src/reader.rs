@@ -121,15 +121,19 @@ impl<'a> Reader<'a> {
         Ok(Some(head.map_or(key.event, |head| head.newest)))
     }
 
-    /// Where an event of this id may lie, newest first: nearly always none or one. The record there has the last word.
+    /// Where an event of this id may lie, newest first: nearly always none or one. The record there has the last word. The first call reads
+    /// all ids of all days that are kept, for the filters that let later ones pass over the days which do not have the id.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn candidates(&self, workspace: WorkspaceId, id: &EventId) -> Result<Vec<Position>, ReadError> {
         let fingerprint = fingerprint(self.state.root.log, workspace, id);
         let mut out = Vec::new();
-        for day in self.days_down(None) {
-            let day = day?;
+        for number in self.state.days.keys().rev() {
+            if !self.state.may_have_id(self.folder, *number, fingerprint)? {
+                continue;
+            }
+            let Some(day) = self.state.day(self.folder, *number)? else { continue };
             let mut walk = Walk::down(&day.disk, &day.ids, (fingerprint, last()));
             while let Some(found) = walk.next()?.filter(|id| id.fingerprint == fingerprint) {
                 out.push(found.at);

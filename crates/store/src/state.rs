@@ -15,6 +15,7 @@ use crate::entry::Entry;
 use crate::entry::dormant::{ByDue, ByWebhook, Dormant};
 use crate::entry::gone::Gone;
 use crate::error::{Fault, ReadError};
+use crate::filter::Filter;
 use crate::ledger::Ledger;
 use crate::root::{DayRecord, Root};
 use crate::sorted::Sorted;
@@ -38,11 +39,13 @@ pub(crate) struct State {
 pub(crate) struct Day {
     pub record: DayRecord,
     pub open: Mutex<Option<Arc<OpenDay>>>,
+    /// Over the day's ids, once one was looked for. It stays when the day is closed.
+    pub filter: Mutex<Option<Filter>>,
 }
 
 impl Day {
     pub fn closed(record: DayRecord) -> Day {
-        Day { record, open: Mutex::new(None) }
+        Day { record, open: Mutex::new(None), filter: Mutex::new(None) }
     }
 }
 
@@ -131,6 +134,22 @@ impl State {
         let opened = Arc::new(OpenDay::open(folder, self.root.log, number, &day.record, end)?);
         *open = Some(Arc::clone(&opened));
         Ok(Some(opened))
+    }
+}
+
+impl State {
+    /// Whether a day may have an id; if not, nothing was read but to build the filter once.
+    pub fn may_have_id(&self, folder: &Path, number: u32, fingerprint: u64) -> Result<bool, ReadError> {
+        let Some(day) = self.days.get(&number) else { return Ok(false) };
+        let mut filter = day.filter.lock();
+        if let Some(filter) = filter.as_ref().filter(|filter| !filter.is_full()) {
+            return Ok(filter.may_have(fingerprint));
+        }
+        let Some(open) = self.day(folder, number)? else { return Ok(false) };
+        let built = open.id_filter()?;
+        let may_have = built.may_have(fingerprint);
+        *filter = Some(built);
+        Ok(may_have)
     }
 }
 
