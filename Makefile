@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit demo sim deny deny-tool crash bench
+.PHONY: test ci fmt clippy docs unit demo sim deny deny-tool crash soak bench
 
 # The tests.
 test: unit
@@ -52,6 +52,11 @@ deny-tool:
 ROUNDS ?= 100
 crash:
 	POSTRIDER_CRASH_ROUNDS=$(ROUNDS) $(CARGO) test --release -p postrider-tests --test crash -- --nocapture
+
+# A server under steady load: memory and disk have to stay flat.
+SECONDS ?= 600
+soak:
+	POSTRIDER_SOAK=$(SECONDS) $(CARGO) test --release -p postrider-tests --test soak -- --nocapture
 
 # The benchmarks behind docs/benchmarks.md.
 bench:
