@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use postrider::{ClockMode, EngineBuilder, SecretString};
+use postrider::{ClockMode, EngineBuilder, Profile, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::args;
@@ -214,6 +214,10 @@ impl Settings {
         if self.clock.as_deref().is_some_and(|clock| !["boot", "wall"].contains(&clock)) {
             return Err("clock: must be boot or wall".into());
         }
+        let profiles = profiles();
+        if self.init.as_ref().is_some_and(|init| !profiles.contains(init)) {
+            return Err(format!("init: must be one of {}", profiles.join(", ")));
+        }
         if self.admin_key.as_ref().is_some_and(|key| key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic())) {
             return Err("admin_key: must be visible ASCII characters and no spaces".into());
         }
@@ -251,6 +255,11 @@ impl Settings {
             },
         }
     }
+}
+
+/// Those that the engine registers. Known before it opens, so that a folder is not made for a word that was misspelt.
+fn profiles() -> Vec<String> {
+    Profile::built_in().into_iter().filter(|p| p.secret.is_some()).map(|p| p.name.to_string()).collect()
 }
 
 fn read(file: Option<&Path>) -> anyhow::Result<Settings> {
@@ -314,6 +323,7 @@ mod tests {
         for (toml, name) in [
             ("event_max = '2MiB'", "event_max"),
             ("clock = 'sundial'", "clock"),
+            ("init = 'genesis'", "init"),
             ("admin_key = 'short'", "admin_key"),
             ("permits.global = 0", "permits.global"),
         ] {

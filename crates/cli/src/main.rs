@@ -54,7 +54,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) => complain(&format!("{error:#}"), if error.is::<Usage>() { 2 } else { 1 }),
+        Err(error) => complain(&told(&error), if error.is::<Usage>() { 2 } else { 1 }),
     }
 }
 
@@ -62,6 +62,15 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn shown(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     ExitCode::SUCCESS
+}
+
+/// An error with its causes, each once: some tell theirs themselves.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match &*told {
+        "" => cause,
+        _ if told.ends_with(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn complain(message: &str, code: u8) -> ExitCode {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider_core::Millis;
 use postrider_engine::{ClockMode, EngineOptions, Retention, StartError};
 
-use crate::Engine;
+use crate::{Engine, folder};
 
 /// Collects choices, then opens the engine.
 #[derive(Clone, Debug, Default)]
@@ -81,8 +81,11 @@ impl EngineBuilder {
     /// Opens the log, replays it, and begins to deliver what is due.
     ///
     /// # Errors
-    /// When the folder is another process's, is damaged, or can't be written; or a choice can't be meant.
+    /// When the folder is another process's, is damaged, holds something else, or can't be written; or a choice can't be meant.
     pub fn open(self) -> Result<Engine, StartError> {
+        if let Some(data) = &self.options.data {
+            folder::check(data)?;
+        }
         postrider_engine::Engine::start(self.options).map(Engine)
     }
 }

@@ -36,6 +36,7 @@
 //! With the feature `http`, [`http`] serves the API of the binary.
 
 mod builder;
+mod folder;
 pub mod inspect;
 pub mod salvage;
 

@@ -6,10 +6,10 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use postrider::inspect::{LogFolder, Stats, StoredRecord};
 use serde_json::{Value, json};
 
+use super::about;
 use crate::limits::TO_ERASE_SHOWN_MAX;
 
 /// Look at a log while no server runs on it: print, check, save what is whole.
@@ -52,7 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn open(folder: &Folder) -> anyhow::Result<LogFolder> {
-    LogFolder::open(&folder.data).with_context(|| folder.data.display().to_string())
+    LogFolder::open(&folder.data).map_err(|error| about(&folder.data, error))
 }
 
 fn cat(folder: &Folder) -> anyhow::Result<ExitCode> {

@@ -7,6 +7,7 @@ pub mod serve;
 pub mod sink;
 
 use std::fmt;
+use std::path::Path;
 
 /// A wrong option or configuration that only shows after parsing: exit 2 instead of 1.
 #[derive(Debug)]
@@ -19,3 +20,11 @@ impl fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// An error about a data folder, which it names unless it does already.
+pub fn about(data: &Path, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let (data, error) = (data.display().to_string(), error.into());
+    let text = format!(" {error} ");
+    let named = [" ", "/"].iter().any(|after| text.contains(&format!(" {data}{after}")));
+    if named { error } else { error.context(data) }
+}

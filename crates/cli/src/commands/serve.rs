@@ -12,7 +12,7 @@ use postrider::{Engine, ExposeSecret, Handle, SecretString, StartError, Stopped}
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Usage;
+use super::{Usage, about};
 use crate::config::{Config, Settings};
 
 /// Run the server: take events, deliver them, retry, show every attempt.
@@ -40,7 +40,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let engine = config.engine.clone().open().map_err(|error| match error {
         StartError::Allow(_) | StartError::Roots(_) => anyhow!(Usage(error.to_string())),
-        error => anyhow!(error),
+        error => about(&config.data, error),
     })?;
     let admin_key = match config.admin_key.clone() {
         Some(key) => key,

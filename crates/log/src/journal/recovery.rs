@@ -24,7 +24,7 @@ pub enum OpenError {
         folder: String,
     },
     /// The folder holds something else.
-    #[error("{folder} holds files in its folder log, but no Postrider log")]
+    #[error("{folder} is not empty and holds no Postrider log")]
     Foreign {
         /// The data folder.
         folder: String,

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use postrider::salvage::{Damage, Missing, Salvage, SalvageError, position, salvage};
 use serde_json::{Value, json};
 
-use crate::commands::Usage;
+use crate::commands::{Usage, about};
 
 /// Copy what is whole of a damaged log into a new folder, and list what is missing.
 ///
@@ -37,7 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let from = named.unwrap_or_else(|| "postrider-data".into());
     let salvaged = salvage(&from, &args.to).map_err(|error| match error {
         SalvageError::NotEmpty(_) => anyhow!(Usage(format!("--to: {error}"))),
-        error => anyhow!(error),
+        error => about(&from, error),
     })?;
     if args.json {
         println!("{}", to_json(&salvaged));
