@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::Event;
-use postrider_core::fact::{Fact, Record};
+use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::event_cells;
 use postrider_core::{DeliveryKey, Position, Time, WebhookId};
 
@@ -128,8 +128,10 @@ impl Writer {
                     self.move_on(cell, Was { status: Status::Pending, due: cell.due }, cell.attempts);
                 }
             }
-            Fact::WebhookDeleted { id, .. } => self.webhook_gone(*id),
-            Fact::ProfileRegistered(_)
+            Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => self.webhook_gone(*id),
+            Fact::EventCarried { .. }
+            | Fact::Restated(_)
+            | Fact::ProfileRegistered(_)
             | Fact::WorkspaceCreated { .. }
             | Fact::WorkspaceRenamed { .. }
             | Fact::WorkspaceDeleted { .. }
@@ -171,7 +173,9 @@ impl Writer {
             Fact::EventErased { cancelled, .. } => {
                 cancelled.iter().try_for_each(|cell| self.file_head(cell.key, position))
             }
-            Fact::ProfileRegistered(_)
+            Fact::EventCarried { cells, .. } => cells.iter().try_for_each(|cell| self.file_head(cell.key, position)),
+            Fact::Restated(_)
+            | Fact::ProfileRegistered(_)
             | Fact::WorkspaceCreated { .. }
             | Fact::WorkspaceRenamed { .. }
             | Fact::WorkspaceDeleted { .. }
