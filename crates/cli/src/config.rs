@@ -21,27 +21,27 @@ const FILE_DEFAULT: &str = "postrider.toml";
 #[derive(clap::Args, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where to listen [default: 127.0.0.1:8080]
+    /// Where to listen; port 0 takes a free one, which the first line names [default: 127.0.0.1:8080]
     #[arg(long, env = "POSTRIDER_LISTEN", value_name = "ADDR", value_parser = args::listen)]
     #[serde(deserialize_with = "listen")]
     listen: Option<SocketAddr>,
-    /// The folder for log and keys [default: ./postrider-data]
+    /// The folder for log and keys, made when it is not there; one process at a time [default: ./postrider-data]
     #[arg(long, env = "POSTRIDER_DATA", value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// The key that manages workspaces; made and kept in DATA/admin.key when not given
     #[arg(long, env = "POSTRIDER_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     admin_key: Option<String>,
-    /// Make a workspace `default` with this profile if there is none yet, and print its key once
+    /// Make a workspace `default` with this profile, genesy or snaily, if there is no workspace yet, and print its key once
     #[arg(long, env = "POSTRIDER_INIT", value_name = "PROFILE")]
     init: Option<String>,
-    /// Requests a minute with one key, 0 for no limit [default: 100]
+    /// Requests a minute with one key, publishing not counted; 0 for no limit [default: 100]
     #[arg(long, env = "POSTRIDER_RATE_LIMIT", value_name = "N")]
     rate_limit: Option<u32>,
     /// The most bytes of an event's data, up to 1MiB [default: 256KiB]
     #[arg(long, env = "POSTRIDER_EVENT_MAX", value_name = "SIZE", value_parser = args::size)]
     #[serde(deserialize_with = "size")]
     event_max: Option<u64>,
-    /// How long attempts in flight may go on at the end [default: 20s]
+    /// How long attempts in flight may go on after SIGTERM or ^C, such as 20s [default: 20s]
     #[arg(long, env = "POSTRIDER_GRACE", value_name = "D", value_parser = args::duration)]
     #[serde(deserialize_with = "duration")]
     grace: Option<Duration>,
@@ -52,7 +52,7 @@ pub struct Settings {
     #[arg(long, env = "POSTRIDER_SEGMENT", value_name = "SIZE", value_parser = args::size)]
     #[serde(deserialize_with = "size")]
     segment: Option<u64>,
-    /// How long finished events and attempts are kept [default: 30d]
+    /// How long finished events and attempts are kept, such as 12h or 30d [default: 30d]
     #[arg(long, env = "POSTRIDER_RETENTION", value_name = "D", value_parser = args::duration)]
     #[serde(deserialize_with = "duration")]
     retention: Option<Duration>,
@@ -74,13 +74,14 @@ pub struct Settings {
 
 /// Where deliveries may go.
 #[derive(clap::Args, Deserialize, Default)]
+#[command(next_help_heading = "Where deliveries may go")]
 #[serde(deny_unknown_fields, default)]
 struct Egress {
     /// Open an address range that is refused by default: a CIDR, `loopback` or `private`; can be given several times
     #[arg(long, env = "POSTRIDER_ALLOW", value_name = "CIDR", value_delimiter = ',')]
     allow: Vec<String>,
-    /// Refuse webhooks with plain http
-    #[arg(long, env = "POSTRIDER_HTTPS_ONLY", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+    /// Refuse webhooks with plain http, also those there are
+    #[arg(long, env = "POSTRIDER_HTTPS_ONLY", value_name = "true|false", hide_possible_values = true, value_parser = BoolishValueParser::new(), num_args = 0..=1,
           default_missing_value = "true")]
     https_only: Option<bool>,
     /// An address that deliveries come from, told to receivers by GET /v1/egress; can be given several times
@@ -93,16 +94,17 @@ struct Egress {
 
 /// Attempts in flight at the most.
 #[derive(clap::Args, Deserialize, Default)]
+#[command(next_help_heading = "Attempts in flight")]
 #[serde(deny_unknown_fields, default)]
 struct Permits {
-    /// Attempts in flight in all [default: 1024]
+    /// At the most in all [default: 1024]
     #[arg(long = "permits", env = "POSTRIDER_PERMITS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     global: Option<u32>,
-    /// Attempts in flight to one webhook [default: 32]
+    /// At the most to one webhook [default: 32]
     #[arg(long = "permits-per-webhook", env = "POSTRIDER_PERMITS_PER_WEBHOOK", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     per_webhook: Option<u32>,
-    /// Attempts in flight to one host [default: 64]
+    /// At the most to one host and port [default: 64]
     #[arg(long = "permits-per-host", env = "POSTRIDER_PERMITS_PER_HOST", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     per_host: Option<u32>,

@@ -18,9 +18,14 @@ use clap::{Parser, Subcommand};
 
 use commands::{Usage, demo, log, publish, serve, sink};
 
-/// A webhook delivery engine.
+/// Deliver webhooks: take events over HTTP, send them to whoever wants them, retry by a published schedule, show every attempt.
+///
+/// One program and one folder, nothing else to run. `postrider demo` shows the whole job on this machine;
+/// `postrider serve --init genesy` starts a server with a first workspace and prints its key.
+///
+/// Exit code 0: done. 1: a failure. 2: bad usage or configuration. An error is one line on stderr.
 #[derive(Parser)]
-#[command(name = "postrider", version, about)]
+#[command(name = "postrider", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -81,10 +86,11 @@ fn complain(message: &str, code: u8) -> ExitCode {
 
 /// What clap says in several paragraphs, without the usage and the pointer to `--help`.
 fn usage_line(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "a command is missing; `postrider --help` lists them".to_owned();
-    }
     let text = error.render().to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")?.strip_suffix(" <COMMAND>"));
+        return format!("a command is missing; `{} --help` lists them", usage.unwrap_or("postrider"));
+    }
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let told = |paragraph: &&str| !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information");
     text.split("\n\n").map(str::trim).filter(told).collect::<Vec<_>>().join("; ")

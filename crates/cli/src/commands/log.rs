@@ -21,18 +21,18 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Look {
-    /// Print every fact, one a line
+    /// Print everything that happened, one fact a line, without payloads and secrets
     Cat(Folder),
-    /// Read everything and check every checksum; exit 1 at the first fault
+    /// Read everything and check every checksum; exit 1 at the first fault, naming file and offset
     Verify(Folder),
-    /// Print what the log holds
+    /// Count what the log holds, after the same check
     Stats(Folder),
     Salvage(salvage::Args),
 }
 
 #[derive(clap::Args)]
 struct Folder {
-    /// The data folder
+    /// The server's data folder
     #[arg(long, env = "POSTRIDER_DATA", value_name = "FOLDER", default_value = "postrider-data")]
     data: PathBuf,
     /// Print JSON

@@ -16,6 +16,9 @@ use super::{Usage, about};
 use crate::config::{Config, Settings};
 
 /// Run the server: take events, deliver them, retry, show every attempt.
+///
+/// Every option is also a key of the configuration file and an environment variable. An option goes before the environment,
+/// the environment before the file, the file before the default. SIGTERM and ^C end the server once attempts in flight have ended.
 #[derive(clap::Args)]
 pub struct Args {
     /// The configuration file [default: ./postrider.toml if it is there]

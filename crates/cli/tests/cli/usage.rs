@@ -7,7 +7,7 @@ fn bad_usage_exits_2_with_one_line() {
     let publish = ["publish", "--url", "http://127.0.0.1:1", "--key", "k"];
     let with = |more: &[&'static str]| [&publish[..], more].concat();
     let cases = [
-        (vec![], "a command is missing"),
+        (vec![], "a command is missing; `postrider --help`"),
         (vec!["frobnicate"], "frobnicate"),
         (vec!["sink", "--listen", "nowhere"], "not an address to listen on"),
         (vec!["sink", "--latency", "50"], "is not a duration"),
@@ -19,6 +19,12 @@ fn bad_usage_exits_2_with_one_line() {
         (vec!["publish", "--url", "https://h", "--key", "k"], "http only"),
         (vec!["publish", "--url", "h:1", "--key", "k"], "not a server's address"),
         (vec!["publish", "--url", "http://h", "--key", "a\nb"], "--key"),
+        (vec!["serve", "--config", "/no/such/file"], "/no/such/file"),
+        (vec!["serve", "--data", "/proc/no", "--init", "genesis"], "one of genesy, snaily"),
+        (vec!["serve", "--data", "/proc/no", "--allow", "10.0.0.0/99"], "egress.allow"),
+        (vec!["log"], "a command is missing; `postrider log --help`"),
+        (vec!["log", "salvage", "/proc"], "--to"),
+        (vec!["log", "salvage", "/proc", "--data", "/proc", "--to", "x"], "--data"),
         (with(&["/no/such/file"]), "cannot read /no/such/file"),
         (with(&["/"]), "is a folder"),
         (with(&["--batch", "10001"]), "10001"),
@@ -40,6 +46,29 @@ fn help_and_version_are_no_errors_and_never_show_the_key() {
     let output = crate::support::postrider(&["publish", "--help"]).env("POSTRIDER_KEY", "prk_hidden").output().unwrap();
     let help = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && help.contains("POSTRIDER_KEY") && !help.contains("prk_hidden"), "{help}");
+}
+
+#[test]
+fn every_help_says_what_it_is_for() {
+    let help = |args: &[&str]| String::from_utf8(run(args).stdout).unwrap();
+    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    let about = help(&["--help"]);
+    assert!(first(&about).starts_with("Deliver webhooks: take events over HTTP"), "{about}");
+    assert!(about.contains("postrider demo") && about.contains("serve --init"), "{about}");
+    for command in ["serve", "demo", "sink", "publish", "log", "log cat", "log verify", "log stats", "log salvage"] {
+        let args: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let text = help(&args);
+        assert!(text.contains(&format!("\nUsage: postrider {command} ")), "{text}");
+        assert!(first(&text).split(' ').count() > 4, "{command}: {}", first(&text));
+        // In the list of commands as in its own help.
+        if !command.contains(' ') {
+            assert!(about.contains(first(&text).trim_end_matches('.')), "{command} in {about}");
+        }
+    }
+    let serve = help(&["serve", "--help"]);
+    for part in ["genesy or snaily", "\nWhere deliveries may go:\n", "\nAttempts in flight:\n", "POSTRIDER_PERMITS"] {
+        assert!(serve.contains(part), "{part} in {serve}");
+    }
 }
 
 #[test]
