@@ -321,12 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn an_admin_key_may_be_short() {
+        assert_eq!(settings("admin_key = 'k'").check(), Ok(()));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_named() {
         for (toml, name) in [
             ("event_max = '2MiB'", "event_max"),
             ("clock = 'sundial'", "clock"),
             ("init = 'genesis'", "init"),
-            ("admin_key = 'short'", "admin_key"),
+            ("admin_key = ''", "admin_key"),
+            ("admin_key = 'two words'", "admin_key"),
             ("permits.global = 0", "permits.global"),
         ] {
             let error = settings(toml).check().unwrap_err();

@@ -17,6 +17,9 @@ pub const PRINT_QUEUE_MAX: usize = 4_096;
 /// Threads of one receiver.
 pub const THREADS_MAX: u16 = 256;
 
+/// Characters of an admin key, below which the server warns at its start.
+pub const ADMIN_KEY_SHORT: usize = 16;
+
 /// Events in one batch: the API's limit.
 pub const BATCH_LINES_MAX: usize = 10_000;
 /// Bytes in one batch: the API's limit.

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Usage, about};
 use crate::config::{Config, Settings};
+use crate::limits::ADMIN_KEY_SHORT;
 
 /// Run the server: take events, deliver them, retry, show every attempt.
 ///
@@ -49,6 +50,11 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         Some(key) => key,
         None => kept_admin_key(&config.data)?,
     };
+    if admin_key.expose_secret().len() < ADMIN_KEY_SHORT {
+        tracing::warn!(
+            "the admin key has fewer than {ADMIN_KEY_SHORT} characters: whoever guesses it manages all workspaces"
+        );
+    }
     let handle = engine.handle();
     if let Some(profile) = &config.init {
         init(&handle, profile).await?;

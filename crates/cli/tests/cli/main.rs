@@ -5,6 +5,7 @@
 mod behaviours;
 mod demo;
 mod publish;
+mod serve;
 mod server;
 mod sink;
 mod support;
