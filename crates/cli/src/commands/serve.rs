@@ -1,7 +1,7 @@
 //! `postrider serve`: the server, from the first line to the last attempt.
 
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +33,8 @@ pub struct Args {
 /// [`Usage`] for what is configured wrong; else the log, the keys or the address can't be had, or the log can't be written any more.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.settings.resolve(args.config.as_deref())?;
-    tracing_subscriber::fmt().with_max_level(config.log).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_max_level(config.log).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))
 }

@@ -27,6 +27,7 @@ fn a_short_admin_key_is_taken_with_a_warning_that_does_not_tell_it() {
     let warned = told(data.path(), "fifteen-letters");
     assert!(warned.contains("WARN") && warned.contains("fewer than 16 characters"), "{warned}");
     assert!(!warned.contains("fifteen-letters"), "{warned}");
+    assert!(!warned.contains('\u{1b}'), "no terminal, no escape sequences: {warned}");
     let silent = told(data.path(), "sixteen--letters");
     assert!(!silent.contains("WARN"), "{silent}");
 }
