@@ -15,6 +15,7 @@ use sled::Batch;
 use crate::bucket::{TaggedNumber, hash_of};
 use crate::day::{OpenDay, end_of, name_of};
 use crate::disk::{DAY, ROOT, day_key, kernel_key, sync_names};
+use crate::entry::carried::Carried;
 use crate::entry::dormant::{Asleep, ByDue, ByWebhook, Dormant, Lane};
 use crate::entry::gone::Gone;
 use crate::entry::settle;
@@ -35,9 +36,19 @@ struct Plan {
     root: Root,
     changes: Changes,
     pending: Pending,
-    days: Vec<(u32, DayRecord, OpenDay, Batch)>,
+    days: Vec<DayPlan>,
     /// Day and fingerprint of each new id, for the filters.
     ids: Vec<(u32, u64)>,
+}
+
+/// What becomes of a day.
+struct DayPlan {
+    number: u32,
+    /// What the root says of it now.
+    before: DayRecord,
+    first: Position,
+    next: OpenDay,
+    batch: Batch,
 }
 
 /// What becomes of the pending part of the state.
@@ -45,6 +56,7 @@ struct Pending {
     sleep: Sorted<ByDue>,
     backlog: Sorted<ByWebhook>,
     gone: Sorted<Gone>,
+    carried: Sorted<Carried>,
     counts: HashMap<WebhookId, i64>,
 }
 
@@ -131,6 +143,7 @@ impl Writer {
         let mut root = state.root;
         let mut changes = Changes::new(root.ledger, &self.outdated);
         root.swept = root.swept.max(taken.sweep.unwrap_or_default());
+        root.origin = self.origin;
         let pending = self.plan_pending(&state, taken, root.swept, &mut changes)?;
         if part.has_pending() && mark.block >= root.pending.block {
             root.pending = mark;
@@ -153,7 +166,7 @@ impl Writer {
             };
             ids.extend(filed.ids.iter().map(|id| (*number, id.fingerprint)));
             let (next, batch) = open.with(filed, mark.block)?;
-            days.push((*number, record, next, batch));
+            days.push(DayPlan { number: *number, before: record, first, next, batch });
         }
         Ok(Plan { root, changes, pending, days, ids })
     }
@@ -170,6 +183,8 @@ impl Writer {
         let mut gone: Vec<_> = taken.gone.iter().map(|webhook| Gone(*webhook)).collect();
         settle(&mut gone);
         let gone = state.gone.with(disk, &gone, changes, &|_| true)?;
+        let carried: Vec<_> = taken.carried.iter().map(|(event, to)| Carried { event: *event, to: *to }).collect();
+        let carried = state.carried.with(disk, &carried, changes, &|_| true)?;
 
         // Of a webhook that is gone neither entries nor tombstones are written any more: what lies there is left out wherever it is met.
         taken.dormant.retain(|dormant| !is_gone(&dormant.asleep.webhook));
@@ -195,7 +210,7 @@ impl Writer {
         settle(&mut by_webhook);
         let sleep = sleep.with(disk, &by_due, changes, &keep_due)?;
         let backlog = state.backlog.with(disk, &by_webhook, changes, &keep_webhook)?;
-        Ok(Pending { sleep, backlog, gone, counts })
+        Ok(Pending { sleep, backlog, gone, carried, counts })
     }
 
     fn carry_out(&mut self, plan: Plan, taken: &Taken, part: Part, mark: Mark) -> Result<(), CommitError> {
@@ -209,7 +224,7 @@ impl Writer {
 
         let mut told = Vec::with_capacity(days.len());
         let mut batch = Batch::default();
-        for (number, before, day, changes) in days {
+        for DayPlan { number, before, first, next: day, batch: changes } in days {
             day.disk.apply(changes)?;
             day.disk.sync()?;
             self.crash_point()?;
@@ -218,7 +233,7 @@ impl Writer {
                 sync_names(&self.inner.folder.join("days"))?;
             }
             forget_record(&mut root.ledger, number, &before);
-            let record = DayRecord { block: day.root.block, ledger: day.root.ledger, ..before };
+            let record = DayRecord { block: day.root.block, ledger: day.root.ledger, first };
             put_record(&mut batch, &mut root.ledger, number, &record);
             told.push((number, record, day));
         }
@@ -263,7 +278,8 @@ impl State {
         days: Vec<(u32, DayRecord, OpenDay)>,
     ) -> Vec<Arc<OpenDay>> {
         self.root = root;
-        (self.sleep, self.backlog, self.gone) = (pending.sleep, pending.backlog, pending.gone);
+        (self.sleep, self.backlog) = (pending.sleep, pending.backlog);
+        (self.gone, self.carried) = (pending.gone, pending.carried);
         for (webhook, more) in pending.counts {
             let count = self.counts.entry(webhook).or_default();
             *count = count.saturating_add_signed(more);

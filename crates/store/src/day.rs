@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use postrider_core::Time;
+use postrider_core::{Position, Time};
 
 use crate::bucket::read_chunk;
 use crate::coding::Input;
@@ -136,6 +136,8 @@ pub(crate) struct Filed {
     pub heads: Vec<Head>,
     pub ids: Vec<Id>,
     pub events: Vec<EventOf>,
+    /// Of these, the ones that were accepted before the log begins.
+    pub carried: std::collections::BTreeSet<Position>,
     pub attempts: Vec<AttemptOf>,
     pub tallies: std::collections::BTreeMap<<Tally as Entry>::Key, Tally>,
 }

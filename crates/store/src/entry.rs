@@ -4,6 +4,7 @@
 //! varints; "±" is the difference to the same field of the entry before, zigzag; a position is (block ±, index ± within the same block).
 
 pub(crate) mod attempt;
+pub(crate) mod carried;
 pub(crate) mod dormant;
 pub(crate) mod event;
 pub(crate) mod gone;

@@ -121,6 +121,15 @@ impl<'a> Reader<'a> {
         Ok(Some(head.map_or(key.event, |head| head.newest)))
     }
 
+    /// Where the fact of an event lies, and its payload beside it: where it was accepted, or where it was carried to since.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn record_of(&self, event: Position) -> Result<Position, ReadError> {
+        let carried = self.state.carried.get(self.disk, event)?;
+        Ok(carried.map_or(event, |carried| carried.to))
+    }
+
     /// Where an event of this id may lie, newest first: nearly always none or one. The record there has the last word. The first call reads
     /// all ids of all days that are kept, for the filters that let later ones pass over the days which do not have the id.
     ///

@@ -1,7 +1,8 @@
 //! Root records: one in each database, in the same batch as what it covers.
 //!
 //! Root of the pending database: format version (1 byte), log id (16), pending block, its chain hash (16), history block, its chain hash
-//! (16), swept, ledger (next number, count, sum as 8 bytes), kernel (0, or 1 and its block, bytes, crc as 4 bytes), crc32c. Root of a
+//! (16), swept, origin (0, or one more than
+//! the block), ledger (next number, count, sum as 8 bytes), kernel (0, or 1 and its block, bytes, crc as 4 bytes), crc32c. Root of a
 //! day: version, log id, day, block, ledger, crc32c. A day's record in the pending database: first position as an integer, block, ledger,
 //! crc32c. All other numbers are varints.
 
@@ -31,6 +32,8 @@ pub(crate) struct Root {
     pub history: Mark,
     /// All that was due before this has been moved to the backlog.
     pub swept: Time,
+    /// The block of the first record that was ever taken: events from before are known only when they were carried.
+    pub origin: Option<u64>,
     pub ledger: Ledger,
     pub kernel: Option<KernelRecord>,
 }
@@ -39,7 +42,7 @@ impl Root {
     /// Of a store of this log that covers nothing.
     pub fn new(log: [u8; 16]) -> Root {
         let (pending, history) = (Mark::default(), Mark::default());
-        Root { log, pending, history, swept: Time(0), ledger: Ledger::default(), kernel: None }
+        Root { log, pending, history, swept: Time(0), origin: None, ledger: Ledger::default(), kernel: None }
     }
 
     pub fn write(&self) -> Vec<u8> {
@@ -50,6 +53,7 @@ impl Root {
             out.extend(mark.chain);
         }
         put(&mut out, self.swept.0);
+        put(&mut out, self.origin.map_or(0, |block| block + 1));
         self.ledger.write(&mut out);
         match self.kernel {
             None => out.push(0),
@@ -79,13 +83,14 @@ impl Root {
         let pending = Mark { block: input.number()?, chain: input.array()? };
         let history = Mark { block: input.number()?, chain: input.array()? };
         let swept = Time(input.number()?);
+        let origin = input.number()?.checked_sub(1);
         let ledger = Ledger::read(input)?;
         let kernel = match input.number()? {
             0 => None,
             1 => Some(KernelRecord { block: input.number()?, bytes: input.number()?, crc: input.u32()? }),
             _ => return None,
         };
-        Some(Root { log, pending, history, swept, ledger, kernel })
+        Some(Root { log, pending, history, swept, origin, ledger, kernel })
     }
 }
 
@@ -181,8 +186,15 @@ mod tests {
     fn the_layouts_are_these() {
         let mark = |block, byte| Mark { block, chain: [byte; 16] };
         let kernel = Some(KernelRecord { block: 6, bytes: 300, crc: 0xaabb_ccdd });
-        let root =
-            Root { log: [1; 16], pending: mark(300, 2), history: mark(7, 3), swept: Time(9), ledger: ledger(), kernel };
+        let root = Root {
+            log: [1; 16],
+            pending: mark(300, 2),
+            history: mark(7, 3),
+            swept: Time(9),
+            origin: Some(4),
+            ledger: ledger(),
+            kernel,
+        };
         let ledger_bytes: &[u8] = &[1, 1, 8, 7, 6, 5, 4, 3, 2, 1];
         let parts: [&[u8]; 9] = [
             &[1],
@@ -191,7 +203,7 @@ mod tests {
             &[2; 16],
             &[7],
             &[3; 16],
-            &[9],
+            &[9, 5],
             ledger_bytes,
             &[1, 6, 0xac, 2, 0xdd, 0xcc, 0xbb, 0xaa],
         ];

@@ -12,6 +12,7 @@ use crate::chunk::{ChunkRef, unpack};
 use crate::day::{OpenDay, read_record};
 use crate::disk::{CHUNK, DAY, Disk};
 use crate::entry::Entry;
+use crate::entry::carried::Carried;
 use crate::entry::dormant::{ByDue, ByWebhook, Dormant};
 use crate::entry::gone::Gone;
 use crate::error::{Fault, ReadError};
@@ -27,6 +28,7 @@ pub(crate) struct State {
     pub sleep: Sorted<ByDue>,
     pub backlog: Sorted<ByWebhook>,
     pub gone: Sorted<Gone>,
+    pub carried: Sorted<Carried>,
     /// What is in `gone`.
     pub is_gone: HashSet<WebhookId>,
     /// Unfinished deliveries of each webhook that is not gone; none is 0.
@@ -57,6 +59,7 @@ impl State {
             sleep: Sorted::default(),
             backlog: Sorted::default(),
             gone: Sorted::default(),
+            carried: Sorted::default(),
             is_gone: HashSet::new(),
             counts: HashMap::new(),
             days: BTreeMap::new(),
@@ -67,8 +70,8 @@ impl State {
     pub fn load(disk: &Disk, root: Root) -> Result<(State, Vec<u64>), ReadError> {
         let mut found = Ledger::default();
         let (sleep, backlog) = (Sorted::load(disk, &mut found)?, Sorted::load(disk, &mut found)?);
-        let gone = Sorted::load(disk, &mut found)?;
-        let mut state = State { root, sleep, backlog, gone, ..State::new(root.log) };
+        let (gone, carried) = (Sorted::load(disk, &mut found)?, Sorted::load(disk, &mut found)?);
+        let mut state = State { root, sleep, backlog, gone, carried, ..State::new(root.log) };
         disk.scan(&[DAY], |key, bytes| {
             let (day, record) = read_record(key, bytes).ok_or_else(|| disk.damage(Fault::Record))?;
             found.add(hash_of(TaggedNumber(DAY, u64::from(day)), bytes));
@@ -88,6 +91,7 @@ impl State {
         name_chunks(&self.sleep, Named::Sleep, &mut named);
         name_chunks(&self.backlog, Named::Backlog, &mut named);
         name_chunks(&self.gone, Named::Gone, &mut named);
+        name_chunks(&self.carried, Named::Carried, &mut named);
         let (mut unused, mut gone, mut counts) = (Vec::new(), Vec::new(), HashMap::<_, i64>::new());
         let (mut by_due, mut by_webhook) = (Vec::new(), Vec::new());
         let mut count = |dormant: &Dormant| {
@@ -103,6 +107,7 @@ impl State {
                 Some(Named::Sleep(chunk)) => unpack(&chunk, bytes, &mut by_due),
                 Some(Named::Backlog(chunk)) => unpack(&chunk, bytes, &mut by_webhook),
                 Some(Named::Gone(chunk)) => unpack(&chunk, bytes, &mut gone),
+                Some(Named::Carried(chunk)) => unpack(&chunk, bytes, &mut Vec::new()),
             };
             by_due.drain(..).for_each(|entry| count(&entry.0));
             by_webhook.drain(..).for_each(|entry| count(&entry.0));
@@ -158,6 +163,7 @@ enum Named {
     Sleep(ChunkRef<ByDue>),
     Backlog(ChunkRef<ByWebhook>),
     Gone(ChunkRef<Gone>),
+    Carried(ChunkRef<Carried>),
 }
 
 fn name_chunks<E: Entry>(sorted: &Sorted<E>, name: fn(ChunkRef<E>) -> Named, named: &mut HashMap<u64, Named>) {

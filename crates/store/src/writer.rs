@@ -29,6 +29,8 @@ pub struct Writer {
     pub(crate) pending_from: u64,
     pub(crate) history_from: u64,
     log: [u8; 16],
+    /// The block of the first record that was ever taken.
+    pub(crate) origin: Option<u64>,
     /// The first record of each day that the store has, or will have with the next commit.
     pub(crate) firsts: BTreeMap<u32, Position>,
     /// Chunks of the pending database that the next commit takes away.
@@ -47,6 +49,8 @@ pub(crate) struct Taken {
     /// What fell asleep and what moved on, in order.
     pub dormant: Vec<Dormant>,
     pub gone: HashSet<WebhookId>,
+    /// Event → where it was carried to.
+    pub carried: BTreeMap<Position, Position>,
     pub sweep: Option<Time>,
     pub days: BTreeMap<u32, Filed>,
 }
@@ -62,6 +66,7 @@ impl Writer {
             pending_from: root.pending.block,
             history_from: root.history.block,
             log: root.log,
+            origin: root.origin,
             firsts,
             outdated,
             is_poisoned: false,
@@ -76,8 +81,9 @@ impl Writer {
     /// When the day of history that it concerns cannot be read; then the store is to be set aside.
     pub fn take(&mut self, part: Part, record: &Record) -> Result<(), ReadError> {
         self.taken.end = self.taken.end.max(record.position.block() + 1);
+        self.origin.get_or_insert(record.position.block());
         if part.has_pending() && record.position.block() >= self.pending_from {
-            self.take_pending(&record.fact);
+            self.take_pending(record)?;
         }
         if part.has_history() && record.position.block() >= self.history_from {
             self.take_history(record)?;
@@ -110,26 +116,35 @@ impl Writer {
         early.into_iter().map(|entry| entry.0.asleep).collect()
     }
 
-    fn take_pending(&mut self, fact: &Fact) {
-        match fact {
+    fn take_pending(&mut self, record: &Record) -> Result<(), ReadError> {
+        match &record.fact {
             Fact::EventAccepted(event) => event_cells(event).for_each(|cell| self.sleep(&cell)),
-            Fact::AttemptFinished { cell, was, .. } => {
+            Fact::AttemptFinished { cell, was, .. } if self.knows(cell.key.event)? => {
                 self.move_on(cell, *was, cell.attempts.saturating_sub(1));
                 if cell.status == Status::Pending {
                     self.sleep(cell);
                 }
             }
-            Fact::RetryRequested { cell, was } => {
+            Fact::RetryRequested { cell, was } if self.knows(cell.key.event)? => {
                 self.move_on(cell, *was, cell.attempts);
                 self.sleep(cell);
             }
-            Fact::EventErased { cancelled, .. } => {
+            Fact::EventErased { event, cancelled, .. } if self.knows(*event)? => {
                 for cell in cancelled {
                     self.move_on(cell, Was { status: Status::Pending, due: cell.due }, cell.attempts);
                 }
             }
             Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => self.webhook_gone(*id),
-            Fact::EventCarried { .. }
+            Fact::EventCarried { event, cells } => {
+                if !self.knows(event.at)? {
+                    cells.iter().filter(|cell| cell.status == Status::Pending).for_each(|cell| self.sleep(cell));
+                }
+                self.taken.carried.insert(event.at, record.position);
+            }
+            // Of an event that is let go, or that is carried further on as it is then.
+            Fact::AttemptFinished { .. }
+            | Fact::RetryRequested { .. }
+            | Fact::EventErased { .. }
             | Fact::Restated(_)
             | Fact::ProfileRegistered(_)
             | Fact::WorkspaceCreated { .. }
@@ -141,6 +156,16 @@ impl Writer {
             | Fact::WebhookChanged(_)
             | Fact::TestFinished { .. } => {}
         }
+        Ok(())
+    }
+
+    /// Whether the store has taken in an event's deliveries: those of one that was accepted before the log begins come back when it is
+    /// carried, and not before.
+    fn knows(&self, event: Position) -> Result<bool, ReadError> {
+        if self.origin.is_none_or(|origin| event.block() >= origin) || self.taken.carried.contains_key(&event) {
+            return Ok(true);
+        }
+        Ok(self.inner.state.read().carried.get(&self.inner.disk, event)?.is_some())
     }
 
     fn sleep(&mut self, cell: &Cell) {
@@ -157,7 +182,7 @@ impl Writer {
     fn take_history(&mut self, record: &Record) -> Result<(), ReadError> {
         let (position, time) = (record.position, record.time);
         match &record.fact {
-            Fact::EventAccepted(event) => self.file_event(event, time),
+            Fact::EventAccepted(event) => self.file_event(event, position),
             Fact::AttemptFinished { cell, attempt, .. } => {
                 let took = attempt.exchange.duration;
                 let place = AttemptPlace::new(position, time, attempt.outcome, took, false);
@@ -173,7 +198,12 @@ impl Writer {
             Fact::EventErased { cancelled, .. } => {
                 cancelled.iter().try_for_each(|cell| self.file_head(cell.key, position))
             }
-            Fact::EventCarried { cells, .. } => cells.iter().try_for_each(|cell| self.file_head(cell.key, position)),
+            Fact::EventCarried { event, cells } => {
+                if self.origin.is_some_and(|origin| event.at.block() < origin) {
+                    self.file_carried(event, position)?;
+                }
+                cells.iter().try_for_each(|cell| self.file_head(cell.key, position))
+            }
             Fact::Restated(_)
             | Fact::ProfileRegistered(_)
             | Fact::WorkspaceCreated { .. }
@@ -187,10 +217,28 @@ impl Writer {
         }
     }
 
-    fn file_event(&mut self, event: &Event, time: Time) -> Result<(), ReadError> {
-        let log = self.log;
-        let Some(filed) = self.filed_on(event.at, time)? else { return Ok(()) };
-        let place = EventPlace { position: event.at, time };
+    /// An event from before the log's beginning is filed under the day on which it was accepted, once.
+    fn file_carried(&mut self, event: &Event, position: Position) -> Result<(), ReadError> {
+        let day = day_of(event.accepted);
+        let first = self.firsts.entry(day).or_insert(event.at);
+        *first = event.at.min(*first);
+        let key = (event.workspace, event.at);
+        let Some(filed) = self.filed(day, position)? else { return Ok(()) };
+        let is_new = filed.carried.insert(event.at);
+        let open = self.inner.state.read().day(&self.inner.folder, day)?;
+        let is_filed = match open {
+            Some(open) => open.events.get(&open.disk, key)?.is_some(),
+            None => false,
+        };
+        if is_new && !is_filed { self.file_event(event, position) } else { Ok(()) }
+    }
+
+    /// What the record at `position` says of an event that was accepted, then or earlier.
+    fn file_event(&mut self, event: &Event, position: Position) -> Result<(), ReadError> {
+        let (log, day) = (self.log, day_of(event.accepted));
+        self.firsts.entry(day).or_insert(event.at);
+        let Some(filed) = self.filed(day, position)? else { return Ok(()) };
+        let place = EventPlace { position: event.at, time: event.accepted };
         filed.events.push(EventOf { workspace: event.workspace, place });
         // A generated id says itself where its event lies.
         if event.id.position() != Some(event.at) {

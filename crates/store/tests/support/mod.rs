@@ -9,7 +9,7 @@ use std::sync::Arc;
 use postrider_core::attempt::{Attempt, Exchange, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::{Chosen, Digest, Event};
-use postrider_core::fact::{Fact, Record};
+use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::event_cells;
 use postrider_core::{AttemptId, DeliveryKey, EventId, Millis, Position, Time, WebhookId, WorkspaceId};
 use postrider_store::{Asleep, Lane, LogIdentity, Mark, OpenError, Opened, Reader, Store, Summary};
@@ -167,6 +167,24 @@ impl World {
         self.push(Fact::AttemptFinished { cell, was: Was::from(&old), attempt });
     }
 
+    /// Carries an event with all its deliveries over to here.
+    pub fn carry(&mut self, at: Position) {
+        let accepted = self.records.iter().find_map(|record| match &record.fact {
+            Fact::EventAccepted(event) if event.at == at => Some(Arc::clone(event)),
+            _ => None,
+        });
+        let cells = self.cells.values().filter(|cell| cell.key.event == at).copied().collect();
+        self.push(Fact::EventCarried { event: accepted.unwrap(), cells });
+    }
+
+    /// Says once more which webhooks are gone.
+    pub fn restate_gone(&mut self) {
+        for webhook in self.gone.clone() {
+            let at = self.at();
+            self.push(Fact::Restated(Restated::WebhookDeleted(webhook, at)));
+        }
+    }
+
     fn filed(&mut self, outcome: Outcome, number: u32, took_ms: u64) -> Attempt {
         self.attempts += 1;
         let exchange = Exchange { duration: Millis(took_ms), status_code: None, failure: None, retry_after: None };
@@ -315,8 +333,9 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
                     newest.insert(cell.key, record.position);
                 }
             }
+            Fact::EventCarried { cells, .. } => newest.extend(cells.iter().map(|cell| (cell.key, record.position))),
             Fact::TestFinished { webhook, attempt, .. } => note(*webhook, attempt, true),
-            Fact::WebhookDeleted { id, .. } => drop(gone.insert(*id)),
+            Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => drop(gone.insert(*id)),
             _ => unreachable!(),
         }
     }
