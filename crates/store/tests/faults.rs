@@ -171,6 +171,45 @@ fn a_cut_or_missing_file_is_noticed_or_harmless() {
     }
 }
 
+/// All pairs of a sled database.
+fn pairs(database: &Path) -> Vec<(sled::IVec, sled::IVec)> {
+    sled::open(database).unwrap().iter().map(Result::unwrap).collect()
+}
+
+/// What sled loses or mixes up without a word: each pair of each database in turn.
+#[test]
+fn a_record_that_is_missing_or_in_anothers_place_is_noticed() {
+    let folder = support::folder();
+    let sound = folder.path().join("sound");
+    let world = built(&sound);
+    let mut databases = vec!["pending".to_owned()];
+    let days = fs::read_dir(sound.join("days")).unwrap().map(|day| day.unwrap().file_name().into_string().unwrap());
+    databases.extend(days.map(|day| format!("days/{day}")));
+    for database in databases {
+        let all = pairs(&sound.join(&database));
+        assert!(all.len() > 5, "{database} has {} records", all.len());
+        for (at, (key, value)) in all.iter().enumerate() {
+            let next = &all[(at + 1) % all.len()];
+            for instead in [None, Some(&next.1)] {
+                let damaged = folder.path().join("damaged/store");
+                copy(&sound, &damaged);
+                let db = sled::open(damaged.join(&database)).unwrap();
+                match instead {
+                    Some(other) => drop(db.insert(key, other).unwrap()),
+                    None => drop(db.remove(key).unwrap()),
+                }
+                drop(db);
+                let what =
+                    format!("{database}: {key:?} {}", if instead.is_some() { "is another" } else { "is missing" });
+                if instead != Some(value) {
+                    assert_eq!(judge(&damaged, &world, &what), Came::Noticed, "{what}");
+                }
+                fs::remove_dir_all(damaged.parent().unwrap()).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_missing_day_is_noticed_when_it_is_read() {
     let folder = support::folder();
