@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::count::count;
+use crate::disk::CHUNK;
 use crate::entry::dormant::{Asleep, ByDue, Dormant, Lane};
 use crate::entry::event::{EventOf, EventPlace};
 use crate::entry::head::Head;
@@ -50,6 +51,17 @@ impl<E: Entry> Bed<E> {
         let again = Sorted::<E>::load(&self.disk, &mut found).expect("loads");
         assert!(self.ledger.counts(&found));
         assert_eq!(again.buckets, self.sorted.buckets);
+        let mut chunks = self.outdated.clone();
+        chunks.extend(again.buckets.iter().flat_map(|bucket| bucket.chunks()).map(|chunk| chunk.number));
+        chunks.sort_unstable();
+        let mut there = Vec::new();
+        let number = |key: &[u8]| key[1..].try_into().map(u64::from_be_bytes).expect("a chunk's key");
+        let note = |key: &[u8], _: &[u8]| {
+            there.push(number(key));
+            Ok(())
+        };
+        self.disk.scan(&[CHUNK], note).expect("scans");
+        assert_eq!(there, chunks, "no chunk is left over, and none is missing");
         let froms: Vec<_> = again.buckets.iter().map(|bucket| bucket.from.key()).collect();
         assert!(froms.is_sorted_by(|a, b| a < b));
         for (at, bucket) in again.buckets.iter().enumerate() {
@@ -86,6 +98,25 @@ fn scatter((base, width, n, seed): (u64, u64, usize, u64)) -> impl Iterator<Item
 
 fn delivery(n: u64) -> DeliveryKey {
     DeliveryKey { event: Position::new(n / 7, n as u32 % 7), ordinal: n as u32 % 3 }
+}
+
+#[test]
+fn one_that_fell_asleep_again_at_the_same_time_is_met_over_three_runs() {
+    let dormant = |n: u64, is_over| {
+        let asleep = Asleep { due: Time(n), key: delivery(0), webhook: WebhookId(1), lane: Lane::Retry };
+        ByDue(Dormant { asleep, is_over })
+    };
+    let mut bed = Bed::<ByDue>::new();
+    // Each much smaller than the one before, so that none is merged; all spread, so that none is appended.
+    bed.commit((0..10_000).map(|n| dormant(n, false)).collect(), None);
+    bed.commit((0..1000).map(|n| dormant(n * 10, true)).collect(), None);
+    bed.commit((0..100).map(|n| dormant(n * 100, false)).collect(), None);
+    assert_eq!(bed.sorted.buckets[0].runs.len(), 3);
+    let expected: Vec<_> = (0..10_000).filter(|n| n % 10 != 0 || n % 100 == 0).map(|n| dormant(n, false)).collect();
+    assert_eq!(bed.up(dormant(0, false).key()), expected);
+    let mut down = bed.down(dormant(u64::MAX, false).key());
+    down.reverse();
+    assert_eq!(down, expected);
 }
 
 proptest! {
