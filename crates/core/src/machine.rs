@@ -250,7 +250,8 @@ impl Kernel {
         let before = was.is_some_and(|w| w.status == Status::Pending);
         match (before, cell.status == Status::Pending) {
             (false, true) => *pending += 1,
-            (true, false) => *pending -= 1,
+            // A salvaged log can have the end of a delivery without its beginning.
+            (true, false) => *pending = pending.saturating_sub(1),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use postrider_core::Position;
 use postrider_core::directory::Directory;
 use postrider_core::sealed::SealingKeyId;
-use postrider_log::{LogReader, LogWriter, ReadError, codec};
+use postrider_log::{Kind, LogReader, LogWriter, ReadError, codec};
 
 use crate::keyring::{Keyring, KeyringError};
 use crate::overlay::Overlay;
@@ -32,6 +32,8 @@ pub struct Replayed {
     pub views: Views,
     /// Facts that were replayed.
     pub facts: u64,
+    /// Blocks were lost, and what they said is not known: the log was salvaged.
+    pub has_gaps: bool,
 }
 
 /// Feeds all records of the log to the shard and to the readers' side.
@@ -42,6 +44,7 @@ pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Re
     let mut replayed = Replayed { views: Views::for_replay(), ..Replayed::default() };
     for block in reader.facts(reader.first()) {
         let block = block?;
+        replayed.has_gaps |= block.kind() == Kind::Gap;
         for (position, bytes) in block.facts() {
             let record = codec::decode(position, block.time(), bytes)?;
             shard.replay(&record);

@@ -182,7 +182,9 @@ impl Engine {
         if replayed.facts == 0 && !keyring.ids().is_empty() {
             return Err(StartError::LogMissing);
         }
-        recovery::destroy_orphans(&keyring, &replayed.directory)?;
+        if !replayed.has_gaps {
+            recovery::destroy_orphans(&keyring, &replayed.directory)?;
+        }
         shard.erase_again(recovery::not_surely_erased(&log.reader, shard.overlay()).map_err(ReplayError::Read)?);
         let clock: Arc<dyn Clock> = Arc::new(EngineClock::start(options.clock, log.time));
         for record in register_profiles(&mut shard, clock.now())? {
