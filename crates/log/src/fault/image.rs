@@ -3,6 +3,7 @@
 use super::Keep;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 const SECTOR: usize = 512;
 
@@ -45,16 +46,17 @@ impl Change {
     }
 }
 
-/// A file's bytes. Behind what was written it is zeros up to its size, which take no memory: a segment is mostly such.
+/// A file's bytes. Behind what was written it is zeros up to its size, which take no memory: a segment is mostly such. Clones share them
+/// until one is written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bytes {
-    written: Vec<u8>,
+    written: Arc<Vec<u8>>,
     size: usize,
 }
 
 impl Bytes {
     fn new(bytes: &[u8]) -> Bytes {
-        Bytes { written: bytes.into(), size: bytes.len() }
+        Bytes { written: Arc::new(bytes.into()), size: bytes.len() }
     }
 
     pub fn size(&self) -> usize {
@@ -67,8 +69,9 @@ impl Bytes {
 
     fn put(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
-        self.written.resize(self.written.len().max(end), 0);
-        self.written[offset..end].copy_from_slice(bytes);
+        let written = Arc::make_mut(&mut self.written);
+        written.resize(written.len().max(end), 0);
+        written[offset..end].copy_from_slice(bytes);
         self.grow(end);
     }
 
@@ -82,7 +85,7 @@ impl Bytes {
     }
 
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = self.written.clone();
+        let mut bytes = self.written.to_vec();
         bytes.resize(self.size, 0);
         bytes
     }
