@@ -9,6 +9,7 @@ mod erasure;
 mod facts;
 mod hook;
 mod places;
+mod retention;
 mod sends;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use postrider_scheduler::Limits;
 pub use answers::Asked;
 use hook::Hook;
 use sends::Flight;
+pub use sends::Request;
 
 /// A law that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,9 @@ macro_rules! law {
 }
 pub(crate) use law;
 
+/// No timer may move by more than this, whatever the wall clock does.
+const CLOCK_SLACK_MS: u64 = 1_000;
+
 /// What a check says.
 pub type Verdict = Result<(), Violation>;
 
@@ -79,6 +84,8 @@ struct Known {
     at: Position,
     digest: Digest,
     deliveries: u32,
+    /// What its workspace may not have twice.
+    stamp: Option<(WorkspaceId, Box<str>, Box<str>)>,
 }
 
 /// See the module.
@@ -100,11 +107,22 @@ pub struct Checker {
     /// Deliveries that a person has asked to send again, and has no answer yet.
     retries_asked: Vec<DeliveryKey>,
     attempts_made: u64,
+    deliveries_made: u64,
     duplicates: u64,
     /// Events whose payloads are erased by a durable fact.
     erased: BTreeSet<Position>,
+    /// Events that were carried to a newer part of the log, and the facts beside which their payloads lie.
+    carried: BTreeMap<Position, Position>,
+    /// Where payloads lay that are erased, or were carried away.
+    spent: BTreeSet<Position>,
+    /// The block that the log begins with.
+    first: u64,
     /// Events that a person has asked to erase, and has no answer yet.
     erasures_asked: Vec<(WorkspaceId, EventId)>,
+    /// Events that publishers have sent, and have no answer yet.
+    publishes_asked: Vec<(WorkspaceId, Option<EventId>, Digest)>,
+    /// Wishes without an answer.
+    unanswered: usize,
 }
 
 impl Checker {
@@ -126,24 +144,35 @@ impl Checker {
             cut: BTreeSet::new(),
             retries_asked: Vec::new(),
             attempts_made: 0,
+            deliveries_made: 0,
             duplicates: 0,
             erased: BTreeSet::new(),
+            carried: BTreeMap::new(),
+            spent: BTreeSet::new(),
+            first: 0,
             erasures_asked: Vec::new(),
+            publishes_asked: Vec::new(),
+            unanswered: 0,
         }
     }
 
-    /// Reads what has become durable since the last look.
+    /// Reads what has become durable since the last look; all of it in a turn at `turn`, if that is known.
     ///
     /// # Errors
     /// When a fact, or the order of facts, breaks a law.
-    pub fn read(&mut self, reader: &impl LogReader) -> Verdict {
-        while self.next_block < reader.end() {
-            let block = reader.read_block(self.next_block);
-            let Ok(Some(block)) = block else {
-                return Err(broken!(1, "block {} cannot be read: {block:?}", self.next_block));
-            };
+    pub fn read(&mut self, reader: &impl LogReader, turn: Option<Time>) -> Verdict {
+        if self.next_block == reader.end() {
+            return Ok(());
+        }
+        for block in reader.blocks(self.next_block) {
+            let block = block.map_err(|error| broken!(1, "block {} cannot be read: {error}", self.next_block))?;
+            if let Some(turn) = turn {
+                let is_on_time = block.time().0.abs_diff(turn.0) <= CLOCK_SLACK_MS;
+                law!(5, is_on_time, "engine time is {}, and {turn} by the clock that never steps", block.time());
+            }
             self.block(&block)?;
         }
+        law!(1, self.next_block == reader.end(), "block {} is durable and absent", self.next_block);
         Ok(())
     }
 
@@ -174,10 +203,28 @@ impl Checker {
             law!(1, hash.is_some(), "block {last} was durable and is gone");
             law!(1, hash == self.last_hash, "block {last} or one before it has changed");
         }
-        self.read(reader)?;
+        self.read(reader, None)?;
+        self.forget_below(reader.first())?;
         self.retries_asked.clear();
         self.erasures_asked.clear();
+        self.publishes_asked.clear();
+        self.unanswered = 0;
         Ok(())
+    }
+
+    /// The time of the last durable record.
+    pub fn last_time(&self) -> Time {
+        self.last_time
+    }
+
+    /// Blocks that were durable at the last look.
+    pub fn blocks(&self) -> u64 {
+        self.next_block
+    }
+
+    /// Deliveries that are in flight.
+    pub fn flying(&self) -> BTreeSet<DeliveryKey> {
+        self.flights.keys().copied().collect()
     }
 
     /// Deliveries that have not ended, of webhooks that are there.
@@ -217,7 +264,7 @@ impl Checker {
 
     /// Deliveries that were ever chosen.
     pub fn deliveries(&self) -> u64 {
-        self.deliveries.len() as u64
+        self.deliveries_made
     }
 
     /// Attempts whose outcome is durable.
@@ -250,6 +297,11 @@ impl Checker {
 
     fn event_at(&self, at: Position) -> Option<(WorkspaceId, EventId)> {
         self.names.get(&at).cloned()
+    }
+
+    /// Whether durable facts say that the payload at `at` is erased or lies somewhere else.
+    pub fn is_spent(&self, at: Position) -> bool {
+        self.spent.contains(&at) || at.block() < self.first
     }
 
     fn is_alive(&self, cell: &Cell) -> bool {

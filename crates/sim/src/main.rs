@@ -1,88 +1,99 @@
-//! The simulator's command: runs seeds until one breaks a law, and says which. The seed is printed before anything happens.
+//! The simulator's command: runs seeds, on as many threads as there are processors, until one breaks a law; makes that failure small and
+//! says how to see it again. Each seed is printed before anything happens.
 
-use std::ops::Range;
+mod args;
+
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use postrider_sim::{Plan, Summary, run};
-
-const USAGE: &str = "usage: postrider-sim [--seed N | --seeds A..B] [--steps N]";
-const STEPS_DEFAULT: u64 = 400;
+use args::{Args, USAGE};
+use postrider_sim::{Failure, Plan, Summary, regressions, run, shrink};
 
 fn main() -> ExitCode {
-    let Some((seeds, steps)) = read_arguments(std::env::args().skip(1)) else {
+    let Some(args) = Args::read(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let begun = std::time::Instant::now();
-    let mut total = Summary::default();
-    for seed in seeds.clone() {
-        print!("seed {seed}, {steps} steps: ");
-        match run(Plan { seed, steps, fault: None }) {
-            Ok(summary) => {
-                say(&summary);
-                add(&mut total, &summary);
-            }
-            Err(failure) => {
-                println!("broken");
-                eprintln!("{failure}");
-                eprintln!("again: cargo run -p postrider-sim -- --seed {seed} --steps {steps}");
-                return ExitCode::FAILURE;
-            }
+    let begun = Instant::now();
+    match run_all(&args, begun) {
+        Ok((seeds, total)) => {
+            say_total(seeds, &total, begun.elapsed());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("broken: {failure}");
+            let least = if args.shrinks { shrink(failure, |smaller| eprintln!("smaller: {smaller}")) } else { failure };
+            eprintln!("{least}\nagain: cargo run --release -p postrider-sim -- {}", least.plan);
+            ExitCode::FAILURE
         }
     }
-    let years = total.simulated.0 as f64 / (365.25 * 86_400_000.0);
-    let minutes = begun.elapsed().as_secs_f64() / 60.0;
+}
+
+/// Runs the plans, each on the next free thread; how many there were, and all that happened in them.
+fn run_all(args: &Args, begun: Instant) -> Result<(u64, Summary), Failure> {
+    let (first, end) = args.seeds.unwrap_or((0, Some(0)));
+    let seeds = (first..end.unwrap_or(u64::MAX)).map(|seed| Plan { seed, ..args.plan });
+    let kept = args.regressions.then(regressions).into_iter().flatten();
+    let plans = Mutex::new(kept.chain(seeds.take_while(|_| args.time.is_none_or(|time| begun.elapsed() < time))));
+    let total = Mutex::new((0, Summary::default()));
+    let (is_broken, failure) = (AtomicBool::new(false), Mutex::new(None));
+    std::thread::scope(|scope| {
+        for _ in 0..args.threads.max(1) {
+            scope.spawn(|| {
+                while !is_broken.load(Ordering::Relaxed) {
+                    let Some(plan) = lock(&plans).next() else { break };
+                    println!("seed {}, {} steps", plan.seed, plan.steps);
+                    match run(plan) {
+                        Ok(summary) => {
+                            if args.is_verbose {
+                                say(&plan, &summary);
+                            }
+                            let mut total = lock(&total);
+                            total.0 += 1;
+                            total.1.add(&summary);
+                        }
+                        Err(broken) => {
+                            is_broken.store(true, Ordering::Relaxed);
+                            lock(&failure).get_or_insert(broken);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    match lock(&failure).take() {
+        Some(failure) => Err(failure),
+        None => Ok(*lock(&total)),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("a run catches its panics")
+}
+
+fn say(plan: &Plan, summary: &Summary) {
+    let Summary { deliveries, attempts, crashes, stops, duplicates, rots, trace, .. } = summary;
     println!(
-        "{} seeds: {years:.2} years simulated, {:.1} a minute; {} deliveries, {} attempts, {} crashes, {} stops, {} duplicates",
-        seeds.end - seeds.start,
+        "seed {}: {:.1} days, {deliveries} deliveries, {attempts} attempts, {crashes} crashes, {stops} stops, {rots} flipped bits, \
+         {duplicates} duplicates, trace {trace:016x}",
+        plan.seed,
+        days(summary),
+    );
+}
+
+fn say_total(seeds: u64, total: &Summary, took: Duration) {
+    let (years, minutes) = (days(total) / 365.25, took.as_secs_f64() / 60.0);
+    let Summary { deliveries, attempts, crashes, stops, duplicates, rots, .. } = total;
+    println!(
+        "{seeds} seeds in {:.1} s: {years:.1} years simulated, {:.0} a minute; {deliveries} deliveries, {attempts} attempts, \
+         {crashes} crashes, {stops} stops, {rots} flipped bits, {duplicates} duplicates",
+        took.as_secs_f64(),
         years / minutes,
-        total.deliveries,
-        total.attempts,
-        total.crashes,
-        total.stops,
-        total.duplicates,
-    );
-    ExitCode::SUCCESS
-}
-
-fn say(summary: &Summary) {
-    println!(
-        "{:.1} days, {} deliveries, {} attempts, {} crashes, {} duplicates, trace {:016x}",
-        summary.simulated.0 as f64 / 86_400_000.0,
-        summary.deliveries,
-        summary.attempts,
-        summary.crashes,
-        summary.duplicates,
-        summary.trace,
     );
 }
 
-fn add(total: &mut Summary, one: &Summary) {
-    total.simulated.0 += one.simulated.0;
-    total.deliveries += one.deliveries;
-    total.attempts += one.attempts;
-    total.crashes += one.crashes;
-    total.stops += one.stops;
-    total.duplicates += one.duplicates;
-}
-
-/// The seeds and the steps, or `None` when the arguments are not understood.
-fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Option<(Range<u64>, u64)> {
-    let (mut seeds, mut steps) = (0..1, STEPS_DEFAULT);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next()?;
-        match name.as_str() {
-            "--seed" => {
-                let seed: u64 = value.parse().ok()?;
-                seeds = seed..seed.checked_add(1)?;
-            }
-            "--seeds" => {
-                let (first, end) = value.split_once("..")?;
-                seeds = first.parse().ok()?..end.parse().ok()?;
-            }
-            "--steps" => steps = value.parse().ok()?,
-            _ => return None,
-        }
-    }
-    Some((seeds, steps))
+fn days(summary: &Summary) -> f64 {
+    summary.simulated.0 as f64 / 86_400_000.0
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use postrider_core::command::Command;
 use postrider_core::machine::Entropy;
 use postrider_core::policy::RetryPolicy;
-use postrider_core::sealed::SealingKeyId;
+use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::webhook::{CampaignId, Change, Settings};
 use postrider_core::workspace::KeyHash;
 use postrider_core::{Millis, WebhookId, WorkspaceId};
@@ -14,14 +14,28 @@ use crate::chance::Chance;
 use crate::checker::{Asked, Checker};
 use crate::publishers::{CAMPAIGNS, types_of};
 use crate::receivers::{HOSTS, url_of};
+use crate::trouble::{Trouble, Troubles};
 
 /// So many webhooks in all, so that single ones are busy.
 const WEBHOOKS_MAX: usize = 14;
 
 /// What an operator does next; `None` when there is nothing to do it to.
-pub fn next(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked)> {
+pub fn next(checker: &Checker, troubles: Troubles, chance: &mut Chance) -> Option<(Command, Asked)> {
     let webhooks = checker.webhooks();
-    match chance.below(25) {
+    let draw = chance.below(25);
+    let trouble = match draw {
+        0 | 2..6 => Trouble::Create,
+        1 => Trouble::DeleteWorkspace,
+        6 | 7 => Trouble::Delete,
+        8..12 => Trouble::Switch,
+        12..17 => Trouble::Patch,
+        24 => Trouble::Erase,
+        _ => Trouble::Retry,
+    };
+    if !troubles.has(trouble) {
+        return None;
+    }
+    match draw {
         0 if checker.workspaces().len() < 4 => Some(workspace(chance)),
         1 if chance.one_in(8) => {
             let (id, _) = *chance.pick(&checker.workspaces())?;
@@ -75,7 +89,7 @@ pub fn webhook(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked
         campaign_ids: campaigns(&profile, chance),
         custom_fields: custom_fields(&profile, chance),
         enabled: !chance.one_in(8),
-        secret: None,
+        secret: secret(chance),
         headers: Vec::new(),
         retry_policy: policy(chance),
         timeout: timeout(chance),
@@ -94,7 +108,8 @@ fn change(workspace: WorkspaceId, checker: &Checker, chance: &mut Chance) -> Cha
     let workspaces = checker.workspaces();
     let profile = workspaces.iter().find(|(id, _)| *id == workspace).map_or("standard", |(_, profile)| profile);
     let none = Change::default();
-    match chance.below(7) {
+    match chance.below(8) {
+        7 => Change { secret: Some(secret(chance)), ..none },
         0 => Change { url: Some(url_of(chance.below(HOSTS))), ..none },
         1 => Change { events: Some(events(profile, chance)), ..none },
         2 => Change { campaign_ids: Some(campaigns(profile, chance)), ..none },
@@ -141,6 +156,12 @@ fn policy(chance: &mut Chance) -> Option<RetryPolicy> {
     let delays = (0..chance.below(7)).map(|_| Millis(scale * chance.within(1, 5))).collect();
     let jitter_permille = if chance.one_in(2) { 0 } else { chance.within(1, 1000) as u16 };
     Some(RetryPolicy { delays, jitter_permille })
+}
+
+/// Sealed under a key that nobody has: it is compared and never opened.
+fn secret(chance: &mut Chance) -> Option<Sealed> {
+    let sealed = Sealed { key: SealingKeyId(0), nonce: [0; 24], bytes: chance.next_u64().to_le_bytes().into() };
+    (!chance.one_in(3)).then_some(sealed)
 }
 
 fn timeout(chance: &mut Chance) -> Millis {

@@ -1,26 +1,35 @@
 //! One run of the engine from its start to its end: the shard, and a driver in the place of writer and workers.
 //!
-//! A step is what the writer does in one round: what has come in meanwhile goes into a turn, then attempts are begun. A process that is
-//! dropped has crashed: what was in flight, waiting or not yet appended is gone with it.
+//! A step is what the writer does in one round: what has come in meanwhile goes into a turn, then attempts are begun. While a sync runs,
+//! nothing is answered and nothing is begun, and the network goes on. A process that is dropped has crashed: what was in flight, waiting
+//! or not yet appended is gone with it.
 
 mod network;
+mod retain;
+mod schedule;
+mod start;
 mod turns;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use postrider_core::command::{Command, Finish};
-use postrider_core::profile::Profile;
-use postrider_core::{Millis, Time};
-use postrider_engine::shard::{Input, Job, Shard};
-use postrider_log::memory::{Memory, Reader, Writer};
-use postrider_log::{EventLog, LogReader, codec};
-use postrider_scheduler::Limits;
+use postrider_core::directory::Directory;
+use postrider_core::sealed::Sealed;
+use postrider_core::{DeliveryKey, Millis, Time, WebhookId};
+use postrider_engine::shard::{Input, Job, Retention, Shard, Turned};
+use postrider_engine::{Clock, EngineClock};
 
 use crate::chance::{Chance, Fnv};
-use crate::checker::{Asked, Checker, Violation, broken};
+use crate::checker::{Asked, Checker, Violation};
+use crate::clocks::{Clocks, SimHands};
 use crate::fault::Fault;
+use crate::medium::{Medium, Reader, Rot, Writer};
 use crate::receivers::Receivers;
+use crate::trouble::{Trouble, Troubles};
+
+pub use start::{Begun, profiles};
 
 /// What a process meets outside of itself.
 pub struct Outside {
@@ -28,12 +37,30 @@ pub struct Outside {
     pub checker: Checker,
     /// Who is sent to.
     pub receivers: Receivers,
+    /// What the machine's clocks show.
+    pub clocks: Clocks,
+    /// What the log lies on.
+    pub medium: Medium,
+    /// A flipped bit that nobody has read yet.
+    pub rot: Option<Rot>,
     /// Where chance comes from.
     pub chance: Chance,
     /// What has happened, as a hash.
     pub trace: Fnv,
+    /// What may happen in this world; nothing once it is quiet.
+    pub troubles: Troubles,
+    /// How much of the log is kept.
+    pub retention: Retention,
     /// The bug of this run.
     pub fault: Option<Fault>,
+}
+
+impl Outside {
+    /// Whether this trouble is on, and it is time for it.
+    pub fn troubled(&mut self, trouble: Trouble, one_in: u64) -> bool {
+        let is_time = self.chance.one_in(one_in);
+        is_time && self.troubles.has(trouble)
+    }
 }
 
 /// How a step ended.
@@ -41,8 +68,10 @@ pub struct Outside {
 pub enum Life {
     /// The process goes on.
     Alive,
-    /// Its log or its power has failed.
-    Over,
+    /// Its log has failed, and it has ended itself; or it was killed.
+    Died,
+    /// The power has failed.
+    Cut,
 }
 
 /// Who waits for an answer.
@@ -59,90 +88,63 @@ enum Happening {
     End(Box<Finish>),
 }
 
+/// A turn whose sync still runs.
+struct Unreleased {
+    until: Time,
+    /// When the turn was, by the laws and by the process's clock.
+    at: Time,
+    began: Time,
+    turned: Turned<Token>,
+}
+
 /// See the module.
 pub struct Process {
     /// The engine.
     pub shard: Shard<Writer>,
     /// What is durable.
     pub reader: Reader,
+    clock: EngineClock<SimHands>,
+    /// What the workers see: as of the last release.
+    directory: Directory,
     calendar: BTreeMap<(Time, u64), Happening>,
     happenings: u64,
     outcomes: VecDeque<Input<Token>>,
     inbox: VecDeque<Input<Token>>,
+    withdrawals: Vec<DeliveryKey>,
+    unreleased: Option<Box<Unreleased>>,
     turn_at: Option<Time>,
+    seal_at: Option<Time>,
+    ballast_asked: Time,
+    free_since: Time,
+    retain_at: Time,
+    retention: Retention,
     is_stopping: bool,
-    picks: u64,
+    steps: u64,
+    bugs: Bugs,
+}
+
+/// What single bugs remember.
+struct Bugs {
+    began: Time,
+    downtime: Millis,
+    holds_back: Arc<AtomicBool>,
+    secrets: BTreeMap<WebhookId, Option<Sealed>>,
+    lost: BTreeSet<DeliveryKey>,
 }
 
 /// The longest that what has come in waits for its turn, as it does behind a sync.
-const SYNC_MS: u64 = 20;
+const COLLECT_MS: u64 = 20;
+/// So many steps may pass until the books are compared with the schedule; a place that is lost stays lost.
+const COUNT_EVERY: u64 = 8;
+/// The log is sealed when nothing was appended for this long.
+const DRY_BEFORE_SEAL: Millis = Millis(100);
 
 impl Process {
-    /// Opens the log and replays it. `wall` may be behind the log; the time that the process begins at is not.
-    ///
-    /// # Errors
-    /// When the log cannot be claimed or read.
-    pub fn replay(
-        memory: Memory,
-        wall: Time,
-        limits: Limits,
-        fault: Option<Fault>,
-    ) -> Result<(Process, Time), Violation> {
-        let claimed = memory.claim(0, 1, wall).map_err(|error| broken!(1, "the log cannot be claimed: {error}"))?;
-        let mut shard = Shard::new(claimed.writer, limits);
-        let mut records = Vec::new();
-        for block in claimed.reader.blocks(claimed.reader.first()) {
-            let block = block.map_err(|error| broken!(1, "the log cannot be read: {error}"))?;
-            for (position, bytes) in block.facts() {
-                let record = codec::decode(position, block.time(), bytes);
-                records.push(record.map_err(|error| broken!(2, "the log cannot be decoded: {error}"))?);
-            }
-        }
-        if fault == Some(Fault::SkipInReplay) {
-            records.pop();
-        }
-        records.iter().for_each(|record| shard.replay(record));
-        let process = Process {
-            shard,
-            reader: claimed.reader,
-            calendar: BTreeMap::new(),
-            happenings: 0,
-            outcomes: VecDeque::new(),
-            inbox: VecDeque::new(),
-            turn_at: None,
-            is_stopping: false,
-            picks: 0,
-        };
-        Ok((process, claimed.time.max(wall)))
-    }
-
-    /// After the replay: what a server does before it listens.
-    ///
-    /// # Errors
-    /// When a law is broken.
-    pub fn resume(&mut self, profiles: &[Arc<Profile>], now: Time, outside: &mut Outside) -> Result<Life, Violation> {
-        for profile in profiles {
-            self.ask(Command::RegisterProfile(Arc::clone(profile)), Asked::Other, now, outside);
-        }
-        self.turn_at = Some(now);
-        let life = self.turn(now, outside)?;
-        let erased = self.shard.overlay().erased().map(|(event, _)| event).collect();
-        self.shard.erase_again(erased);
-        self.erase(outside)?;
-        if outside.fault != Some(Fault::ForgetToResume) {
-            self.shard.resume();
-        }
-        if self.shard.has_chores() {
-            self.turn_at = Some(now);
-        }
-        Ok(life)
-    }
-
     /// Puts a wish into the inbox.
-    pub fn ask(&mut self, command: Command, asked: Asked, now: Time, outside: &mut Outside) {
+    pub fn ask(&mut self, command: Command, asked: Asked, outside: &mut Outside) {
         outside.checker.asks(&asked);
         self.inbox.push_back(Input { command, token: Token::Person(asked) });
-        self.want_turn(now, outside);
+        self.want_turn(outside);
     }
 
     /// No attempts are begun from here on.
@@ -152,56 +154,111 @@ impl Process {
 
     /// Whether it has nothing left to do before it may end.
     pub fn is_idle(&self) -> bool {
-        self.shard.scheduler().in_flight() == 0 && self.outcomes.is_empty() && self.inbox.is_empty()
+        let is_empty = self.outcomes.is_empty() && self.inbox.is_empty() && self.withdrawals.is_empty();
+        self.shard.scheduler().in_flight() == 0 && is_empty && self.unreleased.is_none()
     }
 
-    /// Attempts that were begun.
-    pub fn picks(&self) -> u64 {
-        self.picks
+    /// Whether a sync is running.
+    pub fn is_syncing(&self) -> bool {
+        self.unreleased.is_some()
     }
 
-    /// When the driver wakes up by itself.
+    /// Whether it begins what is due: it is neither stopping nor behind a sync.
+    pub fn is_free(&self) -> bool {
+        !self.is_stopping && self.unreleased.is_none()
+    }
+
+    /// Since when it can do anything: it began then, or a sync ended, or the machine woke up.
+    pub fn free_since(&self) -> Time {
+        self.free_since
+    }
+
+    /// The machine was suspended for so long: what counts time by itself goes on where it was.
+    pub fn slept(&mut self, span: Millis, now: Time) {
+        let shifted = |at: Time| at + span;
+        self.calendar =
+            std::mem::take(&mut self.calendar).into_iter().map(|((at, n), h)| ((shifted(at), n), h)).collect();
+        self.seal_at = self.seal_at.map(shifted);
+        self.turn_at = self.turn_at.map(shifted);
+        if let Some(unreleased) = &mut self.unreleased {
+            unreleased.until = shifted(unreleased.until);
+        }
+        self.free_since = now;
+    }
+
+    /// When the driver does something next.
     pub fn next_step(&self, now: Time, fault: Option<Fault>) -> Option<Time> {
         let happening = self.calendar.keys().next().map(|(at, _)| *at);
-        let due = self.shard.next_due().filter(|_| !self.is_stopping).map(|due| due.max(now + Millis(1)));
-        let due = due.map(|due| if fault == Some(Fault::Oversleep) { due.max(now + Millis(60_000)) } else { due });
-        happening.into_iter().chain(due).chain(self.turn_at).min()
+        if let Some(unreleased) = &self.unreleased {
+            return happening.into_iter().chain([unreleased.until]).min();
+        }
+        let due = self.shard.next_due().filter(|_| !self.is_stopping).map(|due| self.wakes(due, now, fault));
+        let withdrawn = (!self.withdrawals.is_empty()).then_some(now + Millis(1));
+        happening.into_iter().chain(due).chain(withdrawn).chain(self.turn_at).chain(self.seal_at).min()
     }
 
     /// One round of the driver.
     ///
     /// # Errors
     /// When a law is broken.
-    pub fn step(&mut self, now: Time, outside: &mut Outside) -> Result<Life, Violation> {
-        let ahead = if outside.fault == Some(Fault::RetryEarly) { Millis(2_000) } else { Millis(0) };
-        while self.shard.advance(now + ahead) {}
-        while let Some(entry) = self.calendar.first_entry().filter(|entry| entry.key().0 <= now) {
-            match entry.remove() {
-                Happening::Write(job) => self.write(*job, now, outside)?,
-                Happening::End(finish) => self.end(*finish, now, outside),
+    pub fn step(&mut self, outside: &mut Outside) -> Result<Life, Violation> {
+        let now = outside.clocks.now();
+        self.network(now, outside)?;
+        let mut time = self.clock.now();
+        let mut life = match self.unreleased.take_if(|unreleased| unreleased.until <= now) {
+            Some(unreleased) => {
+                time = unreleased.began;
+                self.release(*unreleased, outside)?
             }
+            None if self.unreleased.is_some() => return Ok(Life::Alive),
+            None => self.round(now, outside)?,
+        };
+        if life == Life::Alive && self.unreleased.is_none() {
+            life = self.clean_up(now, outside)?;
         }
-        let is_turn = self.turn_at.is_some_and(|at| at <= now);
-        if is_turn && self.turn(now, outside)? == Life::Over {
-            return Ok(Life::Over);
+        if life != Life::Alive || self.unreleased.is_some() {
+            return Ok(life);
         }
-        // Now and then the power fails between a durable turn and what follows from it.
-        if is_turn && (outside.chance.one_in(400) || self.erase(outside)? == Life::Over) {
-            return Ok(Life::Over);
+        self.begin_attempts(time, outside)?;
+        self.steps += 1;
+        if self.steps % COUNT_EVERY != 1 {
+            return Ok(Life::Alive);
         }
-        if outside.fault == Some(Fault::RetryEarly) {
-            while self.shard.advance(now + Millis(2_000)) {}
+        let asking = self.inbox.iter().filter(|input| matches!(input.token, Token::Person(_))).count();
+        outside.checker.counts(&self.shard, asking)?;
+        Ok(Life::Alive)
+    }
+
+    fn round(&mut self, now: Time, outside: &mut Outside) -> Result<Life, Violation> {
+        let time = self.clock.now();
+        self.advance(time, now, outside);
+        for key in std::mem::take(&mut self.withdrawals) {
+            outside.checker.withdrawn(key)?;
+            self.shard.withdrawn(key);
         }
-        while !self.is_stopping {
-            let Some(job) = self.shard.pick(now) else { break };
-            self.picks += 1;
-            outside.trace.numbers(&[1, now.0, job.cell.key.event.to_u64(), job.number.into()]);
-            outside.checker.picked(&job, now)?;
-            // A kept-alive connection at once, a new one later.
-            let delay = if outside.chance.one_in(4) { outside.chance.below(400) } else { 0 };
-            self.schedule(now + Millis(delay), Happening::Write(Box::new(job)));
+        if self.turn_at.is_some_and(|at| at <= now) {
+            return self.turn(now, outside);
         }
-        outside.checker.counts(&self.shard)?;
+        if self.seal_at.is_some_and(|at| at <= now) {
+            self.seal_at = None;
+            return self.seal(outside);
+        }
+        Ok(Life::Alive)
+    }
+
+    /// An empty block after the last one.
+    ///
+    /// # Errors
+    /// When a law is broken.
+    pub fn seal(&mut self, outside: &mut Outside) -> Result<Life, Violation> {
+        let sealed = self.shard.seal();
+        if outside.medium.is_cut() {
+            return Ok(Life::Cut);
+        }
+        if sealed.is_err() {
+            return Ok(Life::Died);
+        }
+        outside.checker.read(&self.reader, None)?;
         Ok(Life::Alive)
     }
 
@@ -210,10 +267,10 @@ impl Process {
         self.calendar.insert((at, self.happenings), happening);
     }
 
-    fn want_turn(&mut self, now: Time, outside: &mut Outside) {
+    fn want_turn(&mut self, outside: &mut Outside) {
         if self.turn_at.is_none() {
-            let wait = if outside.chance.one_in(3) { outside.chance.below(SYNC_MS) } else { 0 };
-            self.turn_at = Some(now + Millis(wait));
+            let wait = if outside.chance.one_in(3) { outside.chance.below(COLLECT_MS) } else { 0 };
+            self.turn_at = Some(outside.clocks.now() + Millis(wait));
         }
     }
 }

@@ -12,6 +12,7 @@ use postrider_engine::{EventDraft, check_event};
 
 use crate::chance::Chance;
 use crate::checker::Asked;
+use crate::trouble::{Trouble, Troubles};
 
 /// Types that publishers use, by profile; webhooks choose among the same.
 pub fn types_of(profile: &str) -> &'static [&'static str] {
@@ -42,9 +43,12 @@ impl Publishers {
         workspaces: &[(WorkspaceId, Box<str>)],
         profiles: &[Arc<Profile>],
         now: Time,
+        troubles: Troubles,
         chance: &mut Chance,
     ) -> Option<(Command, Asked)> {
         let (workspace, profile, draft) = match chance.below(10) {
+            0 if !troubles.has(Trouble::Repost) => return None,
+            1 if !troubles.has(Trouble::OtherBody) => return None,
             0 => self.again(chance, |draft| draft)?,
             1 => self.again(chance, other_body)?,
             _ => self.new_event(workspaces, profiles, now, chance)?,
@@ -82,7 +86,8 @@ impl Publishers {
         self.made += 1;
         let id = chance.one_in(3).then(|| format!("order-{}", self.made));
         // Whole seconds, so that times collide.
-        let created = chance.one_in(3).then(|| Time(now.0 / 1000 * 1000 - chance.below(3) * 1000).to_string());
+        let created =
+            chance.one_in(3).then(|| Time((now.0 / 1000 * 1000).saturating_sub(chance.below(3) * 1000)).to_string());
         let draft = EventDraft { id, event_type: (*event_type).into(), created, data: Bytes::from(data) };
         if draft.id.is_some() {
             self.recent.push_back((*workspace, Arc::clone(profile), draft.clone()));

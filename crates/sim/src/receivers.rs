@@ -1,9 +1,11 @@
 //! Virtual receivers: hosts that answer, fail, hang, flap, or take a request and lose the answer.
 
+use postrider_core::Millis;
 use postrider_core::attempt::{ErrorKind, Exchange, Failure};
-use postrider_core::{Millis, Time};
+use postrider_core::machine::Entropy;
 
 use crate::chance::Chance;
+use crate::trouble::{Trouble, Troubles};
 
 /// How a host treats requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,37 +42,61 @@ const ALL: [Behaviour; 9] = [
     Behaviour::Gone,
 ];
 
-/// All hosts by their numbers.
+/// All hosts by their numbers, with chance of their own: how long one stays as it is does not depend on who asks.
 #[derive(Clone, Debug)]
-pub struct Receivers(Vec<Behaviour>);
+pub struct Receivers {
+    hosts: Vec<Host>,
+    chance: Chance,
+    phase_max: u64,
+    is_quiet: bool,
+}
+
+/// One host, and until when it stays as it is.
+#[derive(Clone, Copy, Debug)]
+struct Host {
+    behaviour: Behaviour,
+    until: Millis,
+}
 
 /// How many hosts there are.
 pub const HOSTS: u64 = 6;
 
-impl Receivers {
-    /// Hosts of all kinds.
-    pub fn new(chance: &mut Chance) -> Receivers {
-        let mut receivers = Receivers(vec![Behaviour::Up; HOSTS as usize]);
-        (0..HOSTS / 2).for_each(|_| receivers.change_one(chance));
-        receivers
-    }
+const SECOND: u64 = 1000;
+const DAY: u64 = 86_400 * SECOND;
 
-    /// One host behaves differently from now on; half of the time it comes up.
-    pub fn change_one(&mut self, chance: &mut Chance) {
-        let behaviour = if chance.one_in(2) { Behaviour::Up } else { ALL[chance.below(ALL.len() as u64) as usize] };
-        let host = chance.below(HOSTS) as usize;
-        self.0[host] = behaviour;
+impl Receivers {
+    /// Hosts of all kinds, or such as always are up.
+    pub fn new(troubles: Troubles, chance: &mut Chance) -> Receivers {
+        let up = Host { behaviour: Behaviour::Up, until: Millis(0) };
+        let phase_max = if troubles.has(Trouble::LongPhases) { 10 * DAY } else { DAY / 4 };
+        let chance = Chance::new(chance.next_u64());
+        Receivers { hosts: vec![up; HOSTS as usize], chance, phase_max, is_quiet: !troubles.has(Trouble::Receivers) }
     }
 
     /// All hosts behave alike from now on.
-    pub fn set_all(&mut self, behaviour: Behaviour) {
-        self.0.fill(behaviour);
+    pub fn settle(&mut self, behaviour: Behaviour) {
+        self.hosts.iter_mut().for_each(|host| host.behaviour = behaviour);
+        self.is_quiet = true;
+    }
+
+    /// How the host behaves at `at`, since the world began.
+    fn behaviour(&mut self, host: usize, at: Millis) -> Behaviour {
+        while !self.is_quiet && self.hosts[host].until <= at {
+            let chance = &mut self.chance;
+            let behaviour = if chance.one_in(2) { Behaviour::Up } else { ALL[chance.below(ALL.len() as u64) as usize] };
+            // Seconds are as likely as minutes, hours and days.
+            let doublings = (self.phase_max / SECOND).ilog2();
+            let span = (SECOND << chance.below(u64::from(doublings) + 1)) + chance.below(SECOND);
+            let until = Millis(self.hosts[host].until.0 + span.min(self.phase_max));
+            self.hosts[host] = Host { behaviour, until };
+        }
+        self.hosts[host].behaviour
     }
 
     /// What a request to `url` comes to.
-    pub fn answer(&self, url: &str, now: Time, timeout: Millis, chance: &mut Chance) -> Exchange {
-        let behaviour = match self.0[host_number(url)] {
-            Behaviour::Flapping if (now.0 / 240_000).is_multiple_of(2) => Behaviour::Up,
+    pub fn answer(&mut self, url: &str, at: Millis, timeout: Millis, chance: &mut Chance) -> Exchange {
+        let behaviour = match self.behaviour(host_number(url), at) {
+            Behaviour::Flapping if (at.0 / 240_000).is_multiple_of(2) => Behaviour::Up,
             Behaviour::Flapping => Behaviour::Down,
             steady => steady,
         };

@@ -2,156 +2,106 @@
 
 mod power;
 mod quiet;
-
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+mod time;
 
 use postrider_core::command::Command;
-use postrider_core::profile::Profile;
 use postrider_core::{Millis, Time};
-use postrider_log::LogId;
-use postrider_log::memory::Memory;
+use postrider_engine::shard::Retention;
 use postrider_scheduler::Limits;
 
 use crate::chance::{Chance, Fnv};
-use crate::checker::{Asked, Checker, Verdict, Violation};
+use crate::checker::{Asked, Checker, Verdict};
+use crate::clocks::Clocks;
 use crate::fault::Fault;
+use crate::medium::Medium;
 use crate::operators;
-use crate::process::{Life, Outside, Process};
+use crate::plan::{Plan, Summary};
+use crate::process::{Life, Outside, Process, profiles};
 use crate::publishers::Publishers;
 use crate::receivers::Receivers;
+use crate::trouble::{Trouble, Troubles};
 
-/// What to simulate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Where all chance comes from.
-    pub seed: u64,
-    /// Actions of people, receivers and the power supply.
-    pub steps: u64,
-    /// A bug to make on purpose.
-    pub fault: Option<Fault>,
-}
-
-/// What happened in a run that broke no law.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// The same for the same plan.
-    pub trace: u64,
-    /// Simulated time.
-    pub simulated: Millis,
-    /// Deliveries that were chosen.
-    pub deliveries: u64,
-    /// Attempts whose outcome is durable.
-    pub attempts: u64,
-    /// Attempts that reached a receiver twice.
-    pub duplicates: u64,
-    /// Starts after a crash.
-    pub crashes: u64,
-    /// Starts after a clean stop.
-    pub stops: u64,
-}
-
-/// A law that was broken, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// To see it again.
-    pub plan: Plan,
-    /// The action in which it happened; the quiet phase comes after the last.
-    pub step: u64,
-    /// Engine time.
-    pub now: Time,
-    /// Which law, and how.
-    pub violation: Violation,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { seed, steps, .. } = self.plan;
-        write!(f, "seed {seed} of {steps} steps breaks at step {}, {}: {}", self.step, self.now, self.violation)
-    }
-}
-
-/// When all worlds begin: 2026-01-01.
-const BEGIN: Time = Time(1_767_225_600_000);
-const MINUTE: u64 = 60_000;
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 
-/// Runs a plan.
-///
-/// # Errors
-/// When a law is broken.
-pub fn run(plan: Plan) -> Result<Summary, Failure> {
-    let mut world = World::new(plan);
-    let mut step = 0;
-    let mut live = || {
-        world.start(0, None)?;
-        world.furnish()?;
-        while step < plan.steps {
-            step += 1;
-            world.act()?;
-        }
-        world.settle()
-    };
-    match live() {
-        Ok(()) => Ok(world.summary()),
-        Err(violation) => Err(Failure { plan, step, now: world.now, violation }),
-    }
-}
-
-fn profiles() -> &'static [Arc<Profile>] {
-    static PROFILES: OnceLock<Vec<Arc<Profile>>> = OnceLock::new();
-    PROFILES.get_or_init(|| Profile::built_in().into_iter().map(Arc::new).collect())
-}
-
-struct World {
-    now: Time,
-    latest: Time,
+/// See the module.
+pub struct World {
     limits: Limits,
-    memory: Memory,
-    process: Option<Process>,
+    process: Option<Box<Process>>,
     outside: Outside,
     publishers: Publishers,
-    /// An append is going to fail.
-    is_armed: bool,
+    /// Of the world's age: when a full disk has space again.
+    full_until: Option<Millis>,
     crashes: u64,
     stops: u64,
+    rots: u64,
+}
+
+/// How much of the log is kept: a month, or hours, or so many bytes.
+fn retention(troubles: Troubles, chance: &mut Chance) -> Retention {
+    let most = Retention { age: Millis(30 * DAY), bytes: u64::MAX };
+    match chance.below(3) {
+        _ if !troubles.has(Trouble::Retention) => most,
+        0 => Retention { bytes: chance.within(50, 3000) * 1024, ..most },
+        1 => Retention { age: Millis(chance.within(MINUTE, DAY)), ..most },
+        _ => Retention { age: Millis(chance.within(HOUR, 7 * DAY)), bytes: chance.within(500, 6000) * 1024 },
+    }
 }
 
 impl World {
-    fn new(plan: Plan) -> World {
+    /// A world before its first process.
+    pub fn new(plan: Plan) -> World {
         let mut chance = Chance::new(plan.seed);
+        let troubles = Troubles::of(plan.seed).less(plan.without);
         let limits = Limits {
             global: chance.within(1, 24) as u32,
             per_webhook: chance.within(1, 8) as u32,
             per_host: chance.within(1, 10) as u32,
         };
-        let receivers = Receivers::new(&mut chance);
-        let checker = Checker::new(limits);
-        World {
-            now: BEGIN,
-            latest: BEGIN,
-            limits,
-            memory: Memory::new(LogId([7; 16])),
-            process: None,
-            outside: Outside { checker, receivers, chance, trace: Fnv::default(), fault: plan.fault },
-            publishers: Publishers::default(),
-            is_armed: false,
-            crashes: 0,
-            stops: 0,
-        }
+        let outside = Outside {
+            checker: Checker::new(limits),
+            receivers: Receivers::new(troubles, &mut chance),
+            clocks: Clocks::new(plan.fault == Some(Fault::StopInSuspend)),
+            medium: Medium::new(troubles.has(Trouble::Journal), plan.fault, &mut chance),
+            rot: None,
+            chance,
+            trace: Fnv::default(),
+            retention: retention(troubles, &mut Chance::new(plan.seed ^ 1)),
+            troubles,
+            fault: plan.fault,
+        };
+        let publishers = Publishers::default();
+        World { limits, process: None, outside, publishers, full_until: None, crashes: 0, stops: 0, rots: 0 }
     }
 
-    fn summary(&self) -> Summary {
+    /// The first process.
+    ///
+    /// # Errors
+    /// When a law is broken.
+    pub fn begin(&mut self) -> Verdict {
+        self.start(None)
+    }
+
+    /// What has happened.
+    pub fn summary(&self) -> Summary {
         let checker = &self.outside.checker;
         Summary {
             trace: self.outside.trace.0,
-            simulated: self.latest.since(BEGIN),
+            simulated: self.outside.clocks.elapsed(),
             deliveries: checker.deliveries(),
             attempts: checker.attempts(),
             duplicates: checker.duplicates(),
             crashes: self.crashes,
             stops: self.stops,
+            rots: self.rots,
         }
+    }
+
+    /// Engine time.
+    pub fn now(&self) -> Time {
+        self.outside.clocks.now()
     }
 
     fn process(&mut self) -> &mut Process {
@@ -159,50 +109,88 @@ impl World {
     }
 
     /// Workspaces of all kinds, and webhooks in them.
-    fn furnish(&mut self) -> Verdict {
+    ///
+    /// # Errors
+    /// When a law is broken.
+    pub fn furnish(&mut self) -> Verdict {
         for _ in 0..self.outside.chance.within(2, 4) {
             let (command, asked) = operators::workspace(&mut self.outside.chance);
             self.ask(command, asked);
         }
-        self.run_until(self.now + Millis(MINUTE))?;
+        self.run_for(Millis(MINUTE))?;
         for _ in 0..self.outside.chance.within(3, 12) {
             let wish = operators::webhook(&self.outside.checker, &mut self.outside.chance);
             wish.into_iter().for_each(|(command, asked)| self.ask(command, asked));
         }
-        self.run_until(self.now + Millis(MINUTE))
+        self.run_for(Millis(MINUTE))
     }
 
     /// One action, after some time.
-    fn act(&mut self) -> Verdict {
-        let wait = match self.outside.chance.below(40) {
-            0..20 => self.outside.chance.below(200),
-            20..32 => self.outside.chance.below(10_000),
-            32..37 => self.outside.chance.below(10 * MINUTE),
-            37 | 38 => self.outside.chance.below(HOUR),
-            _ => self.outside.chance.below(8 * HOUR),
-        };
-        self.run_until(self.now + Millis(wait))?;
-        match self.outside.chance.below(100) {
-            0..45 => self.publish(),
-            45..75 => self.operate(),
-            75..88 => {
-                self.outside.receivers.change_one(&mut self.outside.chance);
-                Ok(())
-            }
-            88..92 => self.crash(),
-            92 | 93 => self.fail_append(),
-            94 => self.stop(),
-            95 | 96 => self.fill_log(),
-            97 => self.look_closely(),
-            _ => self.seal(),
+    ///
+    /// # Errors
+    /// When a law is broken.
+    pub fn act(&mut self) -> Verdict {
+        let wait = self.wait();
+        self.run_for(wait)?;
+        if self.full_until.is_some_and(|until| until <= self.outside.clocks.elapsed()) {
+            self.make_space();
         }
+        let draw = self.outside.chance.below(1000);
+        let trouble = match draw {
+            0..560 => return self.publish(),
+            560..890 => return self.operate(),
+            890..905 => Trouble::PowerCut,
+            905..920 => Trouble::CutInSync,
+            920..930 => Trouble::Kill,
+            930..938 => Trouble::FailWrite,
+            938..946 => Trouble::FailSync,
+            946..958 => Trouble::FullDisk,
+            958..968 => Trouble::WallHours,
+            968..974 => Trouble::WallYears,
+            974..978 => Trouble::In1970,
+            978..988 => Trouble::Suspend,
+            988..995 => Trouble::Stop,
+            _ => return self.look_closely(),
+        };
+        if self.outside.troubles.has(trouble) { self.trouble(trouble) } else { Ok(()) }
+    }
+
+    fn trouble(&mut self, trouble: Trouble) -> Verdict {
+        match trouble {
+            Trouble::PowerCut => return self.end(Life::Cut),
+            Trouble::Kill => return self.end(Life::Died),
+            Trouble::CutInSync => self.outside.medium.cut_in_sync(&mut self.outside.chance),
+            Trouble::FailWrite => self.outside.medium.fail_write(&mut self.outside.chance),
+            Trouble::FailSync => self.outside.medium.fail_sync(&mut self.outside.chance),
+            Trouble::FullDisk => self.fill_up(),
+            Trouble::Suspend => return self.suspend(),
+            Trouble::Stop => return self.stop(),
+            stepped => self.step_wall(stepped),
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Millis {
+        let is_long = self.outside.troubles.has(Trouble::LongWait);
+        let chance = &mut self.outside.chance;
+        Millis(match chance.below(200) {
+            0..95 => chance.below(200),
+            95..145 => chance.below(10 * SECOND),
+            145..175 => chance.below(10 * MINUTE),
+            175..185 => chance.below(HOUR),
+            185..193 => chance.below(8 * HOUR),
+            _ if !is_long => chance.below(HOUR),
+            193..197 => chance.below(2 * DAY),
+            _ => chance.below(10 * DAY),
+        })
     }
 
     fn publish(&mut self) -> Verdict {
-        let burst = if self.outside.chance.one_in(10) { 60 } else { 5 };
+        let is_burst = self.outside.troubled(Trouble::Burst, 10);
         let workspaces = self.outside.checker.workspaces();
-        for _ in 0..self.outside.chance.within(1, burst) {
-            let made = self.publishers.next(&workspaces, profiles(), self.now, &mut self.outside.chance);
+        for _ in 0..self.outside.chance.within(1, if is_burst { 60 } else { 5 }) {
+            let (now, troubles) = (self.now(), self.outside.troubles);
+            let made = self.publishers.next(&workspaces, profiles(), now, troubles, &mut self.outside.chance);
             made.into_iter().for_each(|(command, asked)| self.ask(command, asked));
         }
         self.step()
@@ -210,52 +198,29 @@ impl World {
 
     fn operate(&mut self) -> Verdict {
         for _ in 0..self.outside.chance.within(1, 3) {
-            let wish = operators::next(&self.outside.checker, &mut self.outside.chance);
+            let wish = operators::next(&self.outside.checker, self.outside.troubles, &mut self.outside.chance);
             wish.into_iter().for_each(|(command, asked)| self.ask(command, asked));
         }
         self.step()
     }
 
     fn ask(&mut self, command: Command, asked: Asked) {
-        let (now, process) = (self.now, self.process.as_mut().expect("between actions a process runs"));
-        process.ask(command, asked, now, &mut self.outside);
-    }
-
-    /// Lets the process run; time then is `until`, unless it began again later meanwhile.
-    fn run_until(&mut self, until: Time) -> Verdict {
-        loop {
-            let (now, fault) = (self.now, self.outside.fault);
-            let next = self.process().next_step(now, fault).unwrap_or(until).max(now);
-            self.outside.checker.sleeps(now, next.min(until))?;
-            if next >= until {
-                self.now = self.now.max(until);
-                return Ok(());
-            }
-            self.now = next;
-            self.step()?;
-        }
+        self.process.as_mut().expect("between actions a process runs").ask(command, asked, &mut self.outside);
     }
 
     fn step(&mut self) -> Verdict {
-        let (now, process) = (self.now, self.process.as_mut().expect("between actions a process runs"));
-        match process.step(now, &mut self.outside)? {
+        let process = self.process.as_mut().expect("between actions a process runs");
+        match process.step(&mut self.outside)? {
             Life::Alive => Ok(()),
-            Life::Over => self.begin_again(false),
+            ended => self.over(ended),
         }
-    }
-
-    fn next_step(&mut self) -> Option<Time> {
-        let (now, fault) = (self.now, self.outside.fault);
-        self.process().next_step(now, fault)
-    }
-
-    fn read(&mut self) -> Verdict {
-        let process = self.process.as_ref().expect("between actions a process runs");
-        self.outside.checker.read(&process.reader)
     }
 
     fn look_closely(&mut self) -> Verdict {
         let process = self.process.as_ref().expect("between actions a process runs");
+        if process.is_syncing() {
+            return Ok(());
+        }
         self.outside.checker.each_place(&process.shard)
     }
 }

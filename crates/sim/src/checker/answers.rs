@@ -31,7 +31,9 @@ pub enum Asked {
 impl Checker {
     /// A person is about to ask.
     pub fn asks(&mut self, asked: &Asked) {
+        self.unanswered += 1;
         match asked {
+            Asked::Publish(workspace, id, digest) => self.publishes_asked.push((*workspace, id.clone(), *digest)),
             Asked::Retry(key) => self.retries_asked.push(*key),
             Asked::Erase(workspace, id) => self.erasures_asked.push((*workspace, id.clone())),
             _ => {}
@@ -40,7 +42,11 @@ impl Checker {
 
     /// A person has, or gets, no yes: nothing more may come of the wish.
     pub fn refused(&mut self, asked: &Asked) {
+        self.unanswered = self.unanswered.saturating_sub(1);
         match asked {
+            Asked::Publish(workspace, id, digest) => {
+                take(&mut self.publishes_asked, &(*workspace, id.clone(), *digest));
+            }
             Asked::Retry(key) => take(&mut self.retries_asked, key),
             Asked::Erase(workspace, id) => take(&mut self.erasures_asked, &(*workspace, id.clone())),
             _ => {}
@@ -102,7 +108,8 @@ impl Checker {
 
     fn retry_answered(&self, key: DeliveryKey, answer: &Result<Reply, Rejection>) -> Verdict {
         let Some(delivery) = self.deliveries.get(&key) else {
-            return Err(broken!(1, "{key} is not in the books"));
+            law!(1, matches!(answer, Err(Rejection::NoDelivery)), "{key} is not in the books: {answer:?}");
+            return Ok(());
         };
         let cell = delivery.cell;
         let hook = self.hooks.get(&cell.webhook);

@@ -32,7 +32,7 @@ impl Checker {
             }
             Fact::WebhookChanged(webhook) => {
                 if let Some(hook) = self.hooks.get_mut(&webhook.id) {
-                    hook.webhook = Arc::clone(webhook);
+                    hook.change(webhook);
                 }
             }
             Fact::WebhookDeleted { id, .. } => {
@@ -42,6 +42,8 @@ impl Checker {
             Fact::AttemptFinished { cell, was, attempt } => self.finished(record.time, cell, *was, attempt)?,
             Fact::RetryRequested { cell, was } => self.retried(record.time, cell, *was)?,
             Fact::EventErased { workspace, event, cancelled } => self.erased(*workspace, *event, cancelled)?,
+            Fact::EventCarried { event, cells } => self.carried(record.position, event, cells)?,
+            Fact::Restated(restated) => self.restated(restated)?,
             // Names, keys and tests are not judged.
             _ => {}
         }
@@ -51,6 +53,10 @@ impl Checker {
     fn accepted(&mut self, event: &Event, payload: &[u8]) -> Verdict {
         let profile_name = self.workspaces.get(&event.workspace);
         law!(1, profile_name.is_some(), "{} was accepted without a workspace", event.id.as_str());
+        let is_asked = self.publishes_asked.iter().any(|(workspace, id, digest)| {
+            *workspace == event.workspace && *digest == event.digest && id.as_ref().is_none_or(|id| *id == event.id)
+        });
+        law!(12, is_asked, "{} was accepted, and nobody waits for it", event.id.as_str());
         let chosen: Vec<WebhookId> = event.chosen.iter().map(|c| c.webhook).collect();
         let wanted: Vec<WebhookId> = self
             .hooks
@@ -59,12 +65,13 @@ impl Checker {
             .map(|hook| hook.webhook.id)
             .collect();
         law!(1, chosen == wanted, "{} is wanted by {wanted:?} and goes to {chosen:?}", event.id.as_str());
-        let known = Known { at: event.at, digest: event.digest, deliveries: chosen.len() as u32 };
+        let is_stamped = profile_name.is_some_and(|name| &**name == "genesy");
+        let stamp = is_stamped.then(|| (event.workspace, event.event_type.clone(), event.created.clone()));
+        let known = Known { at: event.at, digest: event.digest, deliveries: chosen.len() as u32, stamp: stamp.clone() };
         self.names.insert(event.at, (event.workspace, event.id.clone()));
         let earlier = self.events.insert((event.workspace, event.id.clone()), known);
         law!(1, earlier.is_none(), "{} was accepted twice", event.id.as_str());
-        if profile_name.is_some_and(|name| &**name == "genesy") {
-            let stamp = (event.workspace, event.event_type.clone(), event.created.clone());
+        if let Some(stamp) = stamp {
             law!(1, self.stamps.insert(stamp), "the time {} of {} repeats", event.created, event.event_type);
         }
         for (ordinal, id) in (0..).zip(chosen) {
@@ -72,6 +79,7 @@ impl Checker {
             let key = DeliveryKey { event: event.at, ordinal };
             let cell = Cell::fresh(key, event.workspace, id, hook.webhook.revision, event.accepted);
             let body = self.body(event, &hook.webhook, payload);
+            self.deliveries_made += 1;
             self.deliveries.insert(key, Delivery { cell, body, reached: 0 });
             let hook = self.hooks.get_mut(&id).expect("it was there a line ago");
             hook.pending += 1;

@@ -11,6 +11,8 @@ use postrider_core::{DeliveryKey, Time};
 pub(super) struct Hook {
     /// As it is, or was when it was deleted.
     pub(super) webhook: Arc<Webhook>,
+    /// The host that it shares permits with.
+    pub(super) host: Box<str>,
     pub(super) alive: bool,
     /// Deliveries that have not ended.
     pub(super) pending: u64,
@@ -28,6 +30,7 @@ pub(super) struct Hook {
 impl Hook {
     pub(super) fn new(webhook: Arc<Webhook>) -> Hook {
         Hook {
+            host: host_of(&webhook.settings.url),
             webhook,
             alive: true,
             pending: 0,
@@ -42,6 +45,12 @@ impl Hook {
 
     pub(super) fn lane(&mut self, cell: &Cell) -> &mut BTreeSet<(Time, DeliveryKey)> {
         if cell.attempts == 0 { &mut self.fresh } else { &mut self.retry }
+    }
+
+    /// It has other settings.
+    pub(super) fn change(&mut self, webhook: &Arc<Webhook>) {
+        self.host = host_of(&webhook.settings.url);
+        self.webhook = Arc::clone(webhook);
     }
 
     /// The delivery waits for an attempt.
@@ -75,14 +84,9 @@ impl Hook {
         self.may_be_slow = false;
         self.last_start = None;
     }
-
-    /// The host that it shares permits with.
-    pub(super) fn host(&self) -> Box<str> {
-        host_of(&self.webhook.settings.url)
-    }
 }
 
 /// What lies between `//` and the next `/`.
-pub(super) fn host_of(url: &str) -> Box<str> {
+fn host_of(url: &str) -> Box<str> {
     url.split('/').nth(2).unwrap_or_default().into()
 }

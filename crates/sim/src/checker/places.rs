@@ -13,11 +13,12 @@ use super::{Checker, Verdict, law};
 const PACE_MS: u64 = 2_100;
 
 impl Checker {
-    /// After each step: as many are resident as are unfinished. Costs nothing to speak of.
+    /// After each step: as many are resident as are unfinished, and whoever has no answer waits in the inbox. Costs nothing to speak of.
     ///
     /// # Errors
     /// When there are more or fewer.
-    pub fn counts<W: LogWriter>(&self, shard: &Shard<W>) -> Verdict {
+    pub fn counts<W: LogWriter>(&self, shard: &Shard<W>, asking: usize) -> Verdict {
+        law!(12, asking == self.unanswered, "{} wait for an answer, and {asking} wishes wait", self.unanswered);
         let scheduler = shard.scheduler();
         let in_flight = scheduler.in_flight() as usize;
         law!(3, in_flight == self.flights.len(), "{in_flight} permits are held for {} attempts", self.flights.len());
@@ -51,38 +52,53 @@ impl Checker {
         self.removed_are_erased()
     }
 
-    /// The engine does nothing from the end of this step, at which `now` it was, until `until`: nothing may fall behind meanwhile.
+    /// The engine does nothing from the end of this step, at which `now` it was, until `until`: nothing may fall behind meanwhile. Nobody is
+    /// blamed for what was due before it could do anything, at `since`.
     ///
     /// # Errors
     /// When a delivery below its limits is then more than a second late.
-    pub fn sleeps(&self, now: Time, until: Time) -> Verdict {
+    pub fn sleeps(&self, now: Time, until: Time, since: Time) -> Verdict {
         let global = self.limits.global as usize;
         if self.flights.len() >= global {
             return Ok(());
         }
-        let retries_full = self.flights.values().filter(|flight| flight.is_retry).count() >= self.retries_max();
-        let slow =
-            self.hooks.values().filter(|hook| hook.may_be_slow).map(|hook| hook.in_flight as usize).sum::<usize>();
-        let slow_full = slow >= (global * 3 / 4).max(1);
-        for hook in self.hooks.values().filter(|hook| hook.alive && hook.waiting() > 0) {
-            if self.is_limited(hook, until) || slow_full && hook.may_be_slow {
+        let is_late = |&&(due, _): &&(Time, _)| due.max(since).0 + 1000 < until.0;
+        for hook in self.hooks.values().filter(|hook| hook.waiting() > 0) {
+            let late = [hook.fresh.first(), hook.retry.first()].map(|first| first.filter(is_late));
+            if late == [None, None] || self.is_limited(hook, until) {
                 continue;
             }
-            let first = [hook.fresh.first(), hook.retry.first().filter(|_| !retries_full)];
-            for &(due, key) in first.into_iter().flatten() {
-                let is_late = due.0 + 1000 < until.0;
-                law!(5, !is_late, "{key} was due at {due}, could run at {now}, and is left until {until}");
+            for &(due, key) in late.into_iter().flatten() {
+                let is_retry = late[1] == Some(&(due, key));
+                law!(
+                    5,
+                    is_retry && self.retries_in_flight() >= self.retries_max(),
+                    "{key} was due at {due}, could run at {now}, and is left until {until}"
+                );
             }
         }
         Ok(())
     }
 
+    pub(super) fn retries_in_flight(&self) -> usize {
+        self.flights.values().filter(|flight| flight.is_retry).count()
+    }
+
+    /// Whether slow webhooks hold as many permits together as they may.
+    fn is_slow_full(&self) -> bool {
+        let slow = self.hooks.values().filter(|hook| hook.may_be_slow).map(|hook| hook.in_flight).sum::<u32>();
+        slow >= (self.limits.global * 3 / 4).max(1)
+    }
+
     fn is_limited(&self, hook: &Hook, until: Time) -> bool {
         let settings = &hook.webhook.settings;
         let slots = if hook.answered { self.limits.per_webhook } else { 1 };
-        let host = hook.host();
-        let to_host = self.flights.values().filter(|flight| flight.host == host).count();
+        let to_host = self.flights.values().filter(|flight| flight.host == hook.host).count();
         let paced = settings.rate_limit.is_some() && hook.last_start.is_some_and(|at| until.0 < at.0 + PACE_MS);
-        !settings.enabled || hook.in_flight >= slots || to_host >= self.limits.per_host as usize || paced
+        !settings.enabled
+            || hook.in_flight >= slots
+            || to_host >= self.limits.per_host as usize
+            || paced
+            || hook.may_be_slow && self.is_slow_full()
     }
 }

@@ -2,6 +2,7 @@
 
 use postrider_core::attempt::Exchange;
 use postrider_core::delivery::Status;
+use postrider_core::sealed::Sealed;
 use postrider_core::{DeliveryKey, Position, Time};
 use postrider_engine::shard::Job;
 
@@ -17,6 +18,22 @@ pub(super) struct Flight {
     pub(super) written: bool,
     /// When it ended, and what it came to.
     pub(super) ended: Option<(Time, Exchange)>,
+}
+
+/// A request, as far as it is judged.
+pub struct Request<'a> {
+    /// Of which delivery.
+    pub key: DeliveryKey,
+    /// Number of the attempt.
+    pub number: u32,
+    /// Of the webhook that it was made for.
+    pub version: Position,
+    /// Where it goes.
+    pub url: &'a str,
+    /// What it is signed with.
+    pub secret: Option<&'a Sealed>,
+    /// Of the body, a hash.
+    pub body: u64,
 }
 
 impl Checker {
@@ -41,12 +58,11 @@ impl Checker {
         hook.in_flight += 1;
         hook.last_start = Some(now);
         hook.unwait(&cell);
-        let (host, is_retry) = (hook.host(), cell.attempts > 0);
+        let (host, is_retry) = (hook.host.clone(), cell.attempts > 0);
         let to_host = self.flights.values().filter(|flight| flight.host == host).count();
         law!(7, to_host < self.limits.per_host as usize, "over {} to {host}", self.limits.per_host);
         law!(7, self.flights.len() < self.limits.global as usize, "over {} in all", self.limits.global);
-        let retries = self.flights.values().filter(|flight| flight.is_retry).count();
-        law!(7, !is_retry || retries < self.retries_max(), "over {} retries", self.retries_max());
+        law!(7, !is_retry || self.retries_in_flight() < self.retries_max(), "over {} retries", self.retries_max());
         let flight = Flight { number: job.number, host, is_retry, written: false, ended: None };
         law!(3, self.flights.insert(key, flight).is_none(), "{key} is in flight twice");
         Ok(())
@@ -56,7 +72,8 @@ impl Checker {
     ///
     /// # Errors
     /// When it may not, or carries another body than before.
-    pub fn written(&mut self, key: DeliveryKey, number: u32, version: Position, body: u64) -> Verdict {
+    pub fn written(&mut self, request: &Request<'_>) -> Verdict {
+        let Request { key, number, version, url, secret, body } = *request;
         let (Some(flight), Some(delivery)) = (self.flights.get_mut(&key), self.deliveries.get_mut(&key)) else {
             return Err(broken!(3, "{key} is written and not in flight"));
         };
@@ -65,6 +82,9 @@ impl Checker {
         let current = self.hooks.get(&delivery.cell.webhook).filter(|hook| hook.alive);
         let is_wanted = current.is_some_and(|h| h.webhook.settings.enabled && h.webhook.version == version);
         law!(8, is_wanted, "{key} is sent by version {version} of a webhook that is now {current:?}");
+        let settings = current.map(|hook| &hook.webhook.settings);
+        let is_newest = settings.is_some_and(|s| *s.url == *url && s.secret.as_ref() == secret);
+        law!(8, is_newest, "attempt {number} of {key} has another URL or secret than its webhook");
         law!(10, body == delivery.body, "attempt {number} of {key} has another body");
         if number <= delivery.reached {
             law!(9, self.cut.contains(&key), "attempt {number} of {key} came before, and no crash took its outcome");

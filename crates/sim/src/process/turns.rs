@@ -1,27 +1,37 @@
-//! The place of the writer: one turn over what has come in, and the answers once it is durable.
+//! The place of the writer: one turn over what has come in, its sync, and the answers once it is durable.
 
 use std::cell::RefCell;
+use std::sync::atomic::Ordering;
 
 use postrider_core::command::{Accepted, Command, Reply};
 use postrider_core::delivery::Status;
 use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::Entropy;
 use postrider_core::{Millis, Time};
-use postrider_engine::shard::{Input, TurnError, Turned};
+use postrider_engine::Clock;
+use postrider_engine::shard::{Input, TurnError};
 
-use super::{Life, Outside, Process, Token};
+use super::{DRY_BEFORE_SEAL, Life, Outside, Process, Token, Unreleased};
 use crate::chance::Chance;
 use crate::checker::{Asked, Checker, Verdict, Violation};
 use crate::fault::Fault;
+use crate::trouble::Trouble;
 
 /// While the log is full, it is asked again after this long.
 const FULL_PAUSE: Millis = Millis(50);
+/// How often a full disk is asked for the ballast's space.
+const BALLAST_PAUSE: u64 = 1000;
 
 impl Process {
     pub(super) fn turn(&mut self, now: Time, outside: &mut Outside) -> Result<Life, Violation> {
         self.turn_at = None;
+        if !self.has_ballast(now, outside) {
+            self.refuse(outside)?;
+        }
         let (outcomes, inbox) = (&mut self.outcomes, &mut self.inbox);
         let (promises, fault) = (RefCell::new(Vec::new()), outside.fault);
+        let early = fault == Some(Fault::SlotBeforeDurable) && inbox.is_empty() && outside.chance.one_in(4);
+        self.bugs.holds_back.store(early, Ordering::Relaxed);
         let next = || {
             let input = outcomes.pop_front().or_else(|| inbox.pop_front())?;
             if let (Token::Person(asked), Some(Fault::AckBeforeAppend)) = (&input.token, fault) {
@@ -29,39 +39,73 @@ impl Process {
             }
             Some(input)
         };
+        let began = self.clock.now();
         // The shard draws from a stream of its own, so that what it draws does not depend on the bug under test.
         let mut entropy = Chance::new(outside.chance.next_u64());
-        match self.shard.turn(now, &mut entropy, next) {
-            Ok(turned) => self.release(turned, now, outside).map(|()| Life::Alive),
-            Err(TurnError::Full) => {
-                for refused in self.inbox.drain(..) {
-                    if let Token::Person(asked) = refused.token {
-                        outside.checker.refused(&asked);
-                    }
+        let turned = self.shard.turn(began, &mut entropy, next);
+        if outside.medium.is_cut() {
+            return Ok(Life::Cut);
+        }
+        match turned {
+            Ok(turned) => {
+                let unreleased = Unreleased { until: now + sync_time(outside), at: now, began, turned };
+                if unreleased.until > now {
+                    self.unreleased = Some(Box::new(unreleased));
+                    return Ok(Life::Alive);
                 }
+                self.release(unreleased, outside)
+            }
+            Err(TurnError::Full) => {
+                self.refuse(outside)?;
                 let is_wanted = !self.outcomes.is_empty() || self.shard.has_chores();
-                self.turn_at = is_wanted.then_some(now + FULL_PAUSE);
+                let pause = if outside.medium.give_ballast() { Millis(1) } else { FULL_PAUSE };
+                self.turn_at = is_wanted.then_some(now + pause);
                 Ok(Life::Alive)
             }
             Err(TurnError::Poisoned(_) | TurnError::Erase(_)) => {
                 promises.into_inner().iter().try_for_each(|asked| promise(asked, &mut outside.checker))?;
-                Ok(Life::Over)
+                Ok(Life::Died)
             }
         }
     }
 
-    /// Makes zeros of what the durable facts have erased.
-    pub(super) fn erase(&mut self, outside: &mut Outside) -> Result<Life, Violation> {
-        let Ok(zeroed) = self.shard.erase() else { return Ok(Life::Over) };
-        outside.checker.read(&self.reader)?;
-        outside.checker.zeroed(&self.reader, &zeroed)?;
-        Ok(Life::Alive)
+    /// Whether there is space for more than outcomes, as the writer knows it.
+    fn has_ballast(&mut self, now: Time, outside: &mut Outside) -> bool {
+        if now.since(self.ballast_asked).0 >= BALLAST_PAUSE {
+            self.ballast_asked = now;
+            return outside.medium.take_ballast();
+        }
+        outside.medium.has_ballast()
+    }
+
+    /// Whoever asks is told that the log is full.
+    fn refuse(&mut self, outside: &mut Outside) -> Verdict {
+        if outside.fault == Some(Fault::KeepWhenFull) {
+            let asked = self.inbox.iter().filter_map(|input| asked(&input.token));
+            asked.for_each(|asked| outside.checker.refused(asked));
+            return Ok(());
+        }
+        for refused in self.inbox.drain(..) {
+            let Some(asked) = asked(&refused.token) else { continue };
+            match outside.fault {
+                Some(Fault::AckWhenFull) => promise(asked, &mut outside.checker)?,
+                Some(Fault::DropWhenFull) => continue,
+                _ => {}
+            }
+            outside.checker.refused(asked);
+        }
+        Ok(())
     }
 
     /// The turn says that it is durable: whoever watches looks for itself, then hears the answers.
-    fn release(&mut self, turned: Turned<Token>, now: Time, outside: &mut Outside) -> Verdict {
+    pub(super) fn release(&mut self, unreleased: Unreleased, outside: &mut Outside) -> Result<Life, Violation> {
+        let now = outside.clocks.now();
+        let Unreleased { turned, at, .. } = unreleased;
         outside.trace.numbers(&[4, now.0, turned.records.len() as u64]);
-        outside.checker.read(&self.reader)?;
+        outside.checker.read(&self.reader, Some(at))?;
+        for record in turned.records.iter().filter(|record| record.fact.concerns_directory()) {
+            self.directory.apply(record);
+        }
         for (token, answer) in &turned.replies {
             if let Token::Person(asked) = token {
                 outside.checker.answered(asked, answer)?;
@@ -72,11 +116,39 @@ impl Process {
                 self.inbox.push_back(Input { command, token: Token::Nobody });
             });
         }
+        // Now and then the power fails, or someone kills the process, between a durable turn and what follows from it.
+        if outside.troubled(Trouble::PowerCut, 600) {
+            return Ok(Life::Cut);
+        }
+        if outside.troubled(Trouble::Kill, 600) {
+            return Ok(Life::Died);
+        }
         // One turn is bounded; what it did not hold waits for the next.
         if !self.outcomes.is_empty() || !self.inbox.is_empty() || self.shard.has_chores() {
             self.turn_at = Some(now);
         }
-        Ok(())
+        self.seal_at = Some(now + DRY_BEFORE_SEAL);
+        self.free_since = now;
+        Ok(Life::Alive)
+    }
+}
+
+/// How long the sync of this turn takes.
+fn sync_time(outside: &mut Outside) -> Millis {
+    if !outside.troubles.has(Trouble::SlowSync) {
+        return Millis(0);
+    }
+    match outside.chance.below(24) {
+        0 => Millis(outside.chance.within(200, 6_000)),
+        1..8 => Millis(outside.chance.below(50)),
+        _ => Millis(0),
+    }
+}
+
+fn asked(token: &Token) -> Option<&Asked> {
+    match token {
+        Token::Person(asked) => Some(asked),
+        Token::Nobody => None,
     }
 }
 

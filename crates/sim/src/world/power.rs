@@ -1,120 +1,157 @@
-//! The power supply and the disk: crashes, failing appends, a full log, clean stops, and what a start finds afterwards.
+//! The power supply and the disk: how processes end, and what a start finds afterwards.
 
-use postrider_core::{Millis, Time};
-use postrider_log::memory::Fate;
-use postrider_scheduler::Limits;
+use postrider_core::Millis;
+use postrider_core::machine::Kernel;
 
-use super::{HOUR, MINUTE, World, profiles};
+use super::{DAY, HOUR, MINUTE, SECOND, World};
 use crate::checker::{Verdict, broken};
 use crate::fault::Fault;
-use crate::process::Process;
+use crate::medium::Rotten;
+use crate::process::{Begun, Life, Process};
+use crate::trouble::Trouble;
+
+/// Starts that may fail one after the other: each fault of the disk hits once.
+const STARTS_MAX: u32 = 20;
 
 impl World {
-    /// The power fails between two steps.
-    pub(super) fn crash(&mut self) -> Verdict {
-        self.begin_again(true)
+    /// The disk is full for a while.
+    pub(super) fn fill_up(&mut self) {
+        let chance = &mut self.outside.chance;
+        let span = if chance.one_in(4) { chance.below(HOUR) } else { chance.below(MINUTE) };
+        self.full_until = Some(Millis(self.outside.clocks.elapsed().0 + span));
+        self.outside.medium.set_full(true);
     }
 
-    /// The power, or the disk, fails during the next append.
-    pub(super) fn fail_append(&mut self) -> Verdict {
-        let fate = if self.outside.chance.one_in(2) { Fate::Lost } else { Fate::Kept };
-        self.memory.fail_next_append(fate);
-        self.is_armed = true;
-        Ok(())
-    }
-
-    /// The log is full for a while.
-    pub(super) fn fill_log(&mut self) -> Verdict {
-        self.memory.set_capacity(0);
-        let wait = Millis(self.outside.chance.below(MINUTE));
-        let (begun, until) = (self.crashes + self.stops, self.now + wait);
-        self.publish()?;
-        if begun == self.crashes + self.stops {
-            // Outcomes wait and hold their slots; that is what full means, so nothing is late by it.
-            while let Some(next) = self.next_step().filter(|next| *next <= until) {
-                self.now = next.max(self.now);
-                self.step()?;
-            }
-        }
-        self.memory.set_capacity(usize::MAX);
-        Ok(())
-    }
-
-    pub(super) fn seal(&mut self) -> Verdict {
-        match self.process().shard.seal() {
-            Ok(()) => self.read(),
-            Err(_) => self.begin_again(false),
-        }
+    /// There is space again.
+    pub(super) fn make_space(&mut self) {
+        self.full_until = None;
+        self.outside.medium.set_full(false);
     }
 
     /// A clean stop: what is in flight ends, nothing is begun.
     pub(super) fn stop(&mut self) -> Verdict {
         self.process().stop();
         let begun = self.crashes;
+        // Nothing is in flight for longer than its timeout; outcomes may wait for space.
+        let deadline = self.now() + Millis(MINUTE);
         while !self.process().is_idle() && self.outside.fault != Some(Fault::StopInFlight) {
-            let Some(next) = self.next_step() else { break };
-            self.now = next.max(self.now);
-            self.step()?;
+            let went_on = self.run_to(deadline)?;
             if self.crashes != begun {
                 return Ok(());
             }
+            if !went_on {
+                // The grace is over, and what is still in flight is cut off.
+                return self.over(Life::Died);
+            }
         }
-        if self.process().shard.seal().is_err() {
-            return self.begin_again(false);
+        let process = self.process.as_mut().expect("between actions a process runs");
+        let sealed = process.seal(&mut self.outside)?;
+        if sealed != Life::Alive {
+            return self.over(sealed);
         }
-        self.read()?;
         self.outside.checker.stopped()?;
         self.stops += 1;
-        let old = self.process.take();
-        let downtime = self.downtime();
-        self.start(downtime, old)
+        let kernel = self.process.take().map(|process| process.shard.kernel().clone());
+        self.find_rot()?;
+        self.outside.medium.kill();
+        self.mend();
+        self.start(kernel)
     }
 
-    /// The process is gone without a word. `is_comparable`: its state held nothing that was not durable.
-    pub(super) fn begin_again(&mut self, is_comparable: bool) -> Verdict {
-        // What the last append has kept after all is durable, though nobody was told.
-        self.read()?;
-        self.outside.checker.crashed()?;
+    /// The process ends between two steps: all of its state is durable.
+    pub(super) fn end(&mut self, how: Life) -> Verdict {
+        let kernel = self.process().shard.kernel().clone();
+        self.follow(how, Some(kernel))
+    }
+
+    /// The process has ended without a word.
+    pub(super) fn over(&mut self, how: Life) -> Verdict {
+        self.follow(how, None)
+    }
+
+    fn follow(&mut self, how: Life, kernel: Option<Kernel>) -> Verdict {
         self.crashes += 1;
-        let old = self.process.take().filter(|_| is_comparable);
-        let downtime = self.downtime();
-        self.start(downtime, old)
+        self.process = None;
+        self.find_rot()?;
+        self.take_away(how);
+        self.mend();
+        self.start(kernel)
     }
 
-    fn downtime(&mut self) -> u64 {
-        let chance = &mut self.outside.chance;
-        match chance.below(10) {
-            0..5 => chance.below(10_000),
-            5..8 => chance.below(30 * MINUTE),
-            8 => chance.below(12 * HOUR),
-            _ => chance.below(72 * HOUR),
+    fn take_away(&mut self, how: Life) {
+        let is_cut = how == Life::Cut || self.outside.medium.is_cut() || self.outside.troubled(Trouble::PowerCut, 4);
+        match is_cut {
+            true => self.outside.medium.cut(&mut self.outside.chance),
+            false => self.outside.medium.kill(),
         }
     }
 
     /// A process begins over what the log has kept.
-    pub(super) fn start(&mut self, downtime: u64, old: Option<Process>) -> Verdict {
-        self.memory = self.memory.crash();
-        self.memory.set_capacity(usize::MAX);
-        self.is_armed = false;
-        // Now and then the wall clock was set back meanwhile.
-        let set_back = if self.outside.chance.one_in(10) { self.outside.chance.below(HOUR) } else { 0 };
-        let wall = Time((self.now.0 + downtime).saturating_sub(set_back));
-        let fault = self.outside.fault;
-        let limits = match fault {
-            Some(Fault::MorePermits) => Limits { global: self.limits.global + 1, per_webhook: 99, per_host: 99 },
-            _ => self.limits,
-        };
-        let (mut process, now) = Process::replay(self.memory.clone(), wall, limits, fault)?;
-        self.now = now;
-        self.latest = self.latest.max(now);
-        self.outside.checker.reread(&process.reader)?;
-        if let Some(old) = old.filter(|old| old.shard.kernel() != process.shard.kernel()) {
-            return Err(broken!(2, "replayed after {} attempts, the kernel is another", old.picks()));
+    pub(super) fn start(&mut self, mut kernel: Option<Kernel>) -> Verdict {
+        for _ in 0..STARTS_MAX {
+            let downtime = self.downtime();
+            self.outside.clocks.pass(downtime);
+            self.rot()?;
+            if self.outside.troubled(Trouble::WallHours, 12) {
+                self.step_wall(Trouble::WallHours);
+            }
+            match Process::begin(self.limits, downtime, kernel.take(), &mut self.outside)? {
+                Begun::Serves(process) => {
+                    self.outside.trace.numbers(&[5, self.outside.clocks.now().0]);
+                    self.process = Some(process);
+                    return self.step();
+                }
+                Begun::Ended(how) => {
+                    self.crashes += 1;
+                    self.take_away(how);
+                    self.mend();
+                }
+                Begun::Full => self.make_space(),
+            }
         }
-        process.resume(profiles(), now, &mut self.outside)?;
-        self.outside.checker.each_place(&process.shard)?;
-        self.outside.trace.numbers(&[5, now.0]);
-        self.process = Some(process);
-        self.step()
+        Err(broken!(11, "{STARTS_MAX} starts have failed, and the disk fails no more"))
+    }
+
+    fn downtime(&mut self) -> Millis {
+        let is_long = self.outside.troubles.has(Trouble::LongDowntime);
+        let chance = &mut self.outside.chance;
+        Millis(match chance.below(20) {
+            0..10 => chance.below(10 * SECOND),
+            10..17 => chance.below(30 * MINUTE),
+            _ if !is_long => chance.below(HOUR),
+            17 | 18 => chance.below(12 * HOUR),
+            _ => chance.below(5 * DAY),
+        })
+    }
+
+    /// Now and then a bit flips while nothing runs.
+    fn rot(&mut self) -> Verdict {
+        if !self.outside.troubled(Trouble::BitFlip, 3) || self.outside.rot.is_some() {
+            return Ok(());
+        }
+        match self.outside.medium.rot(&mut self.outside.chance) {
+            None => {}
+            Some(Rotten::Refused) => self.rots += 1,
+            Some(Rotten::Hidden(rot)) => {
+                self.rots += 1;
+                self.outside.rot = Some(rot);
+            }
+            Some(Rotten::Wrong(how)) => return Err(broken!(1, "{how}")),
+        }
+        Ok(())
+    }
+
+    /// Whoever looks at the log while nothing runs finds the bit that flipped.
+    fn find_rot(&self) -> Verdict {
+        let Some(rot) = &self.outside.rot else { return Ok(()) };
+        let checker = &self.outside.checker;
+        let found = self.outside.medium.find(rot, |at| checker.is_spent(at));
+        found.map_err(|how| broken!(1, "{how}"))
+    }
+
+    fn mend(&mut self) {
+        if let Some(rot) = self.outside.rot.take() {
+            self.outside.medium.mend(&rot);
+        }
     }
 }

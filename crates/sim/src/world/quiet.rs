@@ -5,34 +5,44 @@ use postrider_core::Millis;
 use super::{MINUTE, World};
 use crate::checker::Verdict;
 use crate::operators;
+use crate::process::Life;
 use crate::receivers::Behaviour;
+use crate::trouble::Troubles;
 
 impl World {
     /// Faults stop: the disk holds, webhooks are on, receivers are up or stay down for ever. All must end in its time.
-    pub(super) fn settle(&mut self) -> Verdict {
-        if self.is_armed || self.outside.chance.one_in(2) {
-            self.crash()?;
-        }
+    ///
+    /// # Errors
+    /// When a law is broken.
+    pub fn settle(&mut self) -> Verdict {
+        self.make_space();
+        self.outside.troubles = Troubles::default();
+        // Takes with it what was to fail.
+        self.over(Life::Cut)?;
+        // Nobody asks for anything; what a crash kept from being erased is erased all the same.
+        self.run_for(Millis(MINUTE))?;
+        self.look_for_erased()?;
         let is_up = !self.outside.chance.one_in(3);
-        self.outside.receivers.set_all(if is_up { Behaviour::Up } else { Behaviour::Failing });
+        self.outside.receivers.settle(if is_up { Behaviour::Up } else { Behaviour::Failing });
         for (workspace, id) in self.outside.checker.webhooks() {
             let (command, asked) = operators::switch(workspace, id, true);
             self.ask(command, asked);
         }
         self.step()?;
         // What the last faults have begun ends first.
-        self.run_until(self.now + Millis(MINUTE))?;
-        let by = self.outside.checker.settled_by(self.now, is_up);
-        while self.outside.checker.unfinished() > 0 {
-            let Some(next) = self.next_step().filter(|next| *next <= by) else {
-                break;
-            };
-            self.run_until(next + Millis(1))?;
-        }
-        self.run_until(self.now + Millis(MINUTE))?;
+        self.run_for(Millis(MINUTE))?;
+        let by = self.outside.checker.settled_by(self.now(), is_up);
+        while self.outside.checker.unfinished() > 0 && self.run_to(by)? {}
+        self.run_for(Millis(MINUTE))?;
         self.outside.checker.settled()?;
         self.look_closely()?;
-        self.latest = self.latest.max(self.now);
-        self.stop()
+        self.look_for_erased()?;
+        self.stop()?;
+        self.look_closely()
+    }
+
+    fn look_for_erased(&self) -> Verdict {
+        let process = self.process.as_ref().expect("between actions a process runs");
+        self.outside.checker.erased_are_zeros(&process.reader)
     }
 }
