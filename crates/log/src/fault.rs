@@ -125,9 +125,7 @@ impl FaultDisk {
 
     /// Flips the bits of `mask` in one byte of a file, durably.
     pub fn flip(&self, name: &str, at: usize, mask: u8) {
-        let mut bytes = self.bytes(name).unwrap_or_default();
-        bytes[at] ^= mask;
-        self.put(name, &bytes);
+        self.state.lock().image.flip(name, at, mask);
     }
 }
 

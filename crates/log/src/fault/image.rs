@@ -139,6 +139,16 @@ impl Image {
         self.durable_names.insert(name.into(), file);
     }
 
+    /// Panics when there is no such byte.
+    pub fn flip(&mut self, name: &str, at: usize, mask: u8) {
+        let content = &mut self.files[self.names[name]];
+        let mut byte = [0];
+        assert!(content.now.read(at, &mut byte) == 1, "the byte is there");
+        byte[0] ^= mask;
+        content.now.put(at, &byte);
+        content.durable.put(at, &byte);
+    }
+
     pub fn used(&self) -> u64 {
         self.names.values().map(|&file| self.files[file].now.size() as u64).sum()
     }
