@@ -62,7 +62,7 @@ impl Medium {
         let on = if is_journal {
             On::Disk(LyingDisk::new(FaultDisk::new(), fault), Options { segment_bytes, new_log: id, now: Time(0) })
         } else {
-            On::Memory(Memory::with_segments(id, chance.within(4, 300)))
+            On::Memory(Memory::with_segments(id, chance.within(8, 300)))
         };
         let holds_back = Arc::new(AtomicBool::new(false));
         Medium { on, fault, cut_at: None, is_full: false, has_ballast: true, holds_back }

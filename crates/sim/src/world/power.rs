@@ -126,7 +126,7 @@ impl World {
 
     /// Now and then a bit flips while nothing runs.
     fn rot(&mut self) -> Verdict {
-        if !self.outside.troubled(Trouble::BitFlip, 3) || self.outside.rot.is_some() {
+        if !self.outside.troubled(Trouble::BitFlip, 4) || self.outside.rot.is_some() {
             return Ok(());
         }
         match self.outside.medium.rot(&mut self.outside.chance) {
