@@ -1,5 +1,6 @@
 //! A client of the API: one key, and answers as status and JSON.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -68,6 +69,16 @@ impl Client {
     /// GET.
     pub fn get(&self, path: &str) -> Answer {
         answer(self.agent.get(self.url(path)).header("x-api-key", &self.key).call())
+    }
+
+    /// GET of an answer that has no end: its lines as they come.
+    ///
+    /// # Panics
+    /// When the answer is not a 200, or a line does not come.
+    pub fn watch(&self, path: &str) -> impl Iterator<Item = String> + use<> {
+        let answer = self.agent.get(self.url(path)).header("x-api-key", &self.key).call().expect("the server answers");
+        assert_eq!(answer.status(), 200);
+        BufReader::new(answer.into_body().into_reader()).lines().map_while(Result::ok)
     }
 
     /// DELETE.

@@ -6,8 +6,8 @@ use std::time::Instant;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use postrider_core::WorkspaceId;
 use postrider_core::workspace::{Key, Scope, Scopes};
+use postrider_core::{KeyId, WorkspaceId};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
@@ -31,6 +31,8 @@ pub struct All;
 pub struct Publish;
 /// The catalogue, for readers and publishers.
 pub struct Catalogue;
+/// Watching: not counted, since one request lasts.
+pub struct Live;
 
 impl Need for Read {
     const SCOPES: &'static [Scope] = &[Scope::Read];
@@ -42,6 +44,10 @@ impl Need for Publish {
     const SCOPES: &'static [Scope] = &[Scope::EventsWrite];
     const IS_COUNTED: bool = false;
 }
+impl Need for Live {
+    const SCOPES: &'static [Scope] = &[Scope::Read];
+    const IS_COUNTED: bool = false;
+}
 impl Need for Catalogue {
     const SCOPES: &'static [Scope] = &[Scope::Read, Scope::EventsWrite];
 }
@@ -50,6 +56,8 @@ impl Need for Catalogue {
 pub struct Caller<N> {
     /// The only workspace that the request can see.
     pub workspace: WorkspaceId,
+    /// The key that was presented.
+    pub key: KeyId,
     need: PhantomData<N>,
 }
 
@@ -74,7 +82,7 @@ impl<N: Need> FromRequestParts<Api> for Caller<N> {
         if !N::SCOPES.iter().any(|scope| key.scopes.allow(*scope)) {
             return Err(missing(N::SCOPES));
         }
-        Ok(Caller { workspace: key.workspace, need: PhantomData })
+        Ok(Caller { workspace: key.workspace, key: key.id, need: PhantomData })
     }
 }
 

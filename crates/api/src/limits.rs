@@ -24,6 +24,8 @@ pub const DRAIN_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const PARSE_INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Connections get this long to end after the shutdown began.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Clients that watch attempts at once.
+pub const WATCHERS_MAX: usize = 256;
 /// Entries of one page.
 pub const PAGE_SIZE_MAX: usize = 200;
 /// Entries of one page when the request names no number.

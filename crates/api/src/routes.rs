@@ -5,6 +5,7 @@ mod deliveries;
 mod events;
 mod health;
 mod keys;
+mod live;
 mod logs;
 mod operations;
 mod publish;
@@ -34,6 +35,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(live::watch))
         .routes(routes!(catalogue::event_types))
         .routes(routes!(catalogue::egress))
         .routes(routes!(operations::index))

@@ -22,7 +22,8 @@ use crate::state::{Api, ApiOptions};
 /// returns when no connection is left.
 pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, shutdown: impl Future<Output = ()>) {
     let metrics = options.metrics.clone();
-    let router = crate::router(Api::new(handle, options));
+    let api = Api::new(handle, options);
+    let router = crate::router(api.clone());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -49,6 +50,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, s
     }
     drop(listener);
     drop(stop);
+    api.close();
     let ended = async { while connections.join_next().await.is_some() {} };
     if timeout(SHUTDOWN_GRACE, ended).await.is_err() {
         tracing::warn!(left = connections.len(), "connections are cut off at the end of the grace");

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use postrider_engine::Handle;
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
-use crate::limits::BODIES_KIB_MAX;
+use crate::limits::{BODIES_KIB_MAX, WATCHERS_MAX};
 use crate::metrics::PrometheusHandle;
 use crate::rate::RateLimit;
 
@@ -34,6 +34,8 @@ struct Inner {
     options: ApiOptions,
     rate: RateLimit,
     bodies: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
 }
 
 impl Api {
@@ -41,7 +43,8 @@ impl Api {
     pub fn new(handle: Handle, options: ApiOptions) -> Api {
         let rate = RateLimit::new(options.rate_limit_per_minute);
         let bodies = Arc::new(Semaphore::new(BODIES_KIB_MAX));
-        Api(Arc::new(Inner { handle, options, rate, bodies }))
+        let watchers = Arc::new(Semaphore::new(WATCHERS_MAX));
+        Api(Arc::new(Inner { handle, options, rate, bodies, watchers, closing: watch::Sender::new(false) }))
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -54,6 +57,21 @@ impl Api {
 
     pub(crate) fn rate(&self) -> &RateLimit {
         &self.0.rate
+    }
+
+    /// One permit a client that watches.
+    pub(crate) fn watchers(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.watchers)
+    }
+
+    /// Becomes true when answers without an end have to end.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.0.closing.subscribe()
+    }
+
+    /// Ends answers that have no end of their own.
+    pub(crate) fn close(&self) {
+        self.0.closing.send_replace(true);
     }
 
     /// One permit a KiB of request bodies in memory.

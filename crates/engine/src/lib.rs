@@ -11,6 +11,7 @@ mod handle;
 mod inbox;
 mod intake;
 mod keyring;
+mod live;
 pub mod metering;
 mod outgoing;
 mod overlay;
@@ -31,6 +32,7 @@ pub use handle::{
 };
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
+pub use live::{Ended, Told, Watch};
 pub use overlay::Overlay;
 pub use shard::Retention;
 pub use start::{Engine, EngineOptions, StartError, Stopped};

@@ -36,16 +36,17 @@ pub fn start(shared: Arc<Shared>) -> std::io::Result<(Sender<Projected>, JoinHan
 fn project(shared: &Arc<Shared>, turns: &Receiver<Projected>) {
     let _poisons = PoisonOnPanic(Arc::clone(shared));
     while let Ok(first) = turns.recv() {
-        let mut end = first.end;
-        let mut views = shared.views.write();
-        take_in(&mut views, &first);
         // What has come meanwhile goes under the same lock, up to a bound, so that readers get their turn.
-        for turn in turns.try_iter().take(16) {
-            take_in(&mut views, &turn);
-            end = turn.end;
-        }
+        let taken: Vec<Projected> = std::iter::once(first).chain(turns.try_iter().take(16)).collect();
+        let mut views = shared.views.write();
+        taken.iter().for_each(|turn| take_in(&mut views, turn));
         drop(views);
-        shared.projected.send_replace(end);
+        if let Some(last) = taken.last() {
+            shared.projected.send_replace(last.end);
+        }
+        if shared.live.is_watched() {
+            taken.iter().flat_map(|turn| &turn.records).for_each(|record| shared.live.tell(record));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use postrider_core::{Position, WebhookId};
 use postrider_log::{LogReader, ReadError};
 use tokio::sync::watch;
 
+use crate::live::Live;
 use crate::poison::Poison;
 use crate::views::Views;
 
@@ -30,6 +31,8 @@ pub struct Shared {
     pub records: Box<dyn Records>,
     /// Events that were erased a moment ago, with attempts of them perhaps about to be sent.
     pub erased: RwLock<RecentlyErased>,
+    /// Attempts as they end.
+    pub live: Live,
     /// Why the engine has stopped, once it has.
     pub poison: Poison,
 }

@@ -26,6 +26,7 @@ use crate::entropy::{self, SystemEntropy};
 use crate::handle::{Handle, Inner};
 use crate::inbox::inbox;
 use crate::keyring::{Keyring, KeyringError};
+use crate::live::Live;
 use crate::poison::Poison;
 use crate::projector;
 use crate::recovery::{self, ReplayError};
@@ -201,6 +202,7 @@ impl Engine {
             durable: AtomicU64::new(end),
             records: Box::new(log.reader),
             erased: RwLock::default(),
+            live: Live::default(),
             poison: Poison::new(),
         });
         let permits = options.permits.global as usize;

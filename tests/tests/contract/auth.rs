@@ -47,7 +47,7 @@ fn own_workspace(stage: &Stage) -> String {
     list.data()[0]["id"].as_str().unwrap().to_owned()
 }
 
-fn new_key(stage: &Stage, scopes: &Value) -> (String, String) {
+pub(crate) fn new_key(stage: &Stage, scopes: &Value) -> (String, String) {
     let path = format!("/v1/workspaces/{}/keys", own_workspace(stage));
     let made = stage.server.admin().post(&path, &json!({ "name": "k", "scopes": scopes })).expect(201);
     let data = made.data();

@@ -11,6 +11,7 @@ mod egress;
 mod erase;
 mod events;
 mod health;
+mod live;
 mod logs;
 mod operations;
 mod receiver;

@@ -63,6 +63,7 @@ fn the_openapi_document_names_every_route_that_answers() {
         ("/v1/webhooks/{webhookId}/test", &["post"]),
         ("/v1/webhooks/{webhookId}/logs", &["get"]),
         ("/v1/webhooks/{webhookId}/health", &["get"]),
+        ("/v1/live", &["get"]),
         ("/v1/events", &["get", "post"]),
         ("/v1/events/{id}", &["get", "delete"]),
         ("/v1/events/{id}/explain", &["get"]),

@@ -9,6 +9,7 @@ use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceI
 use postrider_log::ReadError;
 
 use super::{Handle, READ_PATIENCE, Refused};
+use crate::live::{Ended, Watch};
 use crate::outgoing::{self, Secrets};
 use crate::views::{
     DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery, Subject, Views,
@@ -178,6 +179,22 @@ impl Handle {
     /// When the views are too far behind.
     pub async fn health(&self, workspace: WorkspaceId, webhook: WebhookId) -> Result<Option<WebhookHealth>, Refused> {
         self.read(move |views| views.health(workspace, webhook, self.0.clock.now())).await
+    }
+
+    /// Watches the attempts of all workspaces as they end, tests too; [`Handle::ended`] shows one.
+    pub fn watch(&self) -> Watch {
+        self.0.shared.live.watch()
+    }
+
+    /// The entry of an attempt that was told of; `None` when it is gone already.
+    ///
+    /// # Errors
+    /// When the engine is overloaded.
+    pub async fn ended(&self, ended: Ended) -> Result<Option<AttemptDetail>, Refused> {
+        let Some(entry) = self.read(move |views| views.entry(&ended).cloned()).await? else {
+            return Ok(None);
+        };
+        self.blocking(move |handle| Some(handle.detail(entry, false))).await
     }
 
     /// Waits until the views have taken in all that was durable when this was called, then reads.

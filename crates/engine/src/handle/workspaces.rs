@@ -92,6 +92,12 @@ impl Handle {
         self.0.shared.directory.read().workspaces().cloned().collect()
     }
 
+    /// Whether this key of this workspace was not revoked since.
+    pub fn may_act(&self, workspace: WorkspaceId, key: KeyId) -> bool {
+        let directory = self.0.shared.directory.read();
+        directory.workspace(workspace).is_some_and(|workspace| workspace.keys.contains_key(&key))
+    }
+
     /// Whose key this is, and what it may do.
     pub fn authenticate(&self, presented: &str) -> Option<Key> {
         self.0.shared.directory.read().key(&hash_of(presented)).cloned()

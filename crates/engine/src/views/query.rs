@@ -8,6 +8,8 @@ use postrider_core::delivery::{Cell, Status};
 use postrider_core::event::Event;
 use postrider_core::{AttemptId, DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
+use crate::live::Ended;
+
 use super::page::{Cursor, Page, PageQuery, paginate};
 use super::{DeliveryRow, LogEntry, Views, WorkspaceView};
 
@@ -93,6 +95,11 @@ impl Views {
     /// The position of the fact beside which an event's payload lies.
     pub fn payload_of(&self, event: &Event) -> Position {
         self.workspaces.get(&event.workspace).map_or(event.at, |workspace| workspace.payload_of(event.at))
+    }
+
+    /// The entry of an attempt.
+    pub fn entry(&self, ended: &Ended) -> Option<&LogEntry> {
+        self.workspaces.get(&ended.workspace)?.logs.get(&ended.webhook)?.get(&ended.attempt)
     }
 
     /// A page of a webhook's log.
