@@ -58,6 +58,15 @@ pub(super) struct Beginnings {
     is_stuck: bool,
 }
 
+/// A delivery in a carried event, with all numbers as long as they can become in the log's lifetime: its choice and its cell.
+const CARRIED_CELL_BYTES: usize = 64;
+/// A carried event without deliveries and payload, and the block around it.
+const CARRIED_EVENT_BYTES: usize = 4_096;
+
+fn bytes_at_most(event: &Event) -> usize {
+    event.payload_len as usize + event.chosen.len() * CARRIED_CELL_BYTES + CARRIED_EVENT_BYTES
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Beginning {
     block: u64,
@@ -91,10 +100,12 @@ impl<W: LogWriter> Shard<W> {
             self.push(fact, None, records);
             if self.batch.bytes() >= limits::TURN_BYTES_TARGET {
                 bytes += self.append()?;
+                self.reserve()?;
             }
         }
         if !self.batch.is_empty() {
             bytes += self.append()?;
+            self.reserve()?;
         }
         if bytes > 0 {
             self.beginnings.restated_bytes = bytes;
@@ -121,15 +132,14 @@ impl<W: LogWriter> Shard<W> {
             return Ok(retained);
         };
         self.batch.reset(now);
-        self.reserve()?;
         // Once more from the start at the end: what was finished when it was passed can have been made pending since.
         for from in [self.beginnings.carried_to, None] {
-            self.carry(from.unwrap_or(Position::new(0, 0)), below, &payload, &mut retained.records);
-            if self.beginnings.is_stuck {
-                return Ok(Retained::default());
-            }
+            self.carry(from.unwrap_or(Position::new(0, 0)), below, &payload, &mut retained.records)?;
             if !self.batch.is_empty() {
                 self.beginnings.carried_bytes += self.append()?;
+                return Ok(retained);
+            }
+            if self.beginnings.is_stuck {
                 return Ok(retained);
             }
         }
@@ -170,28 +180,38 @@ impl<W: LogWriter> Shard<W> {
         by_age.into_iter().chain(by_bytes).map(|beginning| beginning.block).max()
     }
 
-    /// Takes unfinished events that are kept below `below` into the batch, from `from` on, until it is large enough.
+    /// Takes unfinished events that are kept below `below` into the batch, from `from` on, until it is large enough. Space is asked for
+    /// only where there is something to carry: letting go of the rest gives some back.
     fn carry(
         &mut self,
         from: Position,
         below: u64,
         payload: &impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
         records: &mut Vec<Record>,
-    ) {
+    ) -> Result<(), TurnError> {
         let is_unfinished = |event: &&Arc<Event>| self.overlay.cells_of(event).any(|cell| self.kernel.is_pending(cell));
         let unfinished = self.overlay.events_below(from, below).filter(is_unfinished);
         let events: Vec<Arc<Event>> = unfinished.take(CARRY_STEP).cloned().collect();
+        if !events.is_empty() {
+            self.reserve()?;
+        }
         for event in events {
-            if self.batch.bytes() >= limits::TURN_BYTES_TARGET {
-                return;
+            let bytes = self.batch.bytes() + bytes_at_most(&event);
+            if !self.batch.is_empty() && bytes > limits::TURN_BYTES_TARGET {
+                break;
             }
             let old = self.overlay.payload_of(event.at);
-            let data = match payload(old) {
+            let read = payload(old).map_err(|error| error.to_string());
+            let read = read.and_then(|data| match bytes <= limits::BLOCK_BYTES_MAX {
+                true => Ok(data),
+                false => Err(format!("with its {} deliveries it may be larger than a block", event.chosen.len())),
+            });
+            let data = match read {
                 Ok(data) => data,
-                Err(error) => {
-                    tracing::error!(event = %event.at, %error, "an unfinished event cannot be carried: nothing is let go any more");
+                Err(reason) => {
+                    tracing::error!(event = %event.at, reason, "an unfinished event cannot be carried: nothing is let go any more");
                     self.beginnings.is_stuck = true;
-                    return;
+                    break;
                 }
             };
             self.beginnings.carried_to = Some(event.at);
@@ -200,6 +220,7 @@ impl<W: LogWriter> Shard<W> {
             // The one beside the new fact counts from here on; an erasure must leave no other.
             self.to_erase.push(old);
         }
+        Ok(())
     }
 
     fn is_in_flight_below(&self, below: u64) -> bool {
@@ -220,12 +241,14 @@ impl<W: LogWriter> Shard<W> {
         records.push(record);
     }
 
-    /// Makes the batch durable and space for the next; says how many bytes it had.
+    /// Makes the batch durable; says how many bytes it had.
     fn append(&mut self) -> Result<u64, TurnError> {
         let bytes = self.batch.bytes() as u64;
         self.log.append(self.log.tail(), &self.batch)?;
         self.batch.reset(self.now);
-        self.reserve()?;
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;
