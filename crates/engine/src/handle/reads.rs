@@ -22,7 +22,7 @@ use crate::worker::headers_text;
 pub struct AttemptDetail {
     /// The entry.
     pub entry: LogEntry,
-    /// The first bytes of the response's body.
+    /// The first bytes of the response's body; empty if they can't be read.
     pub response_body: Bytes,
     /// What was sent.
     pub request: Option<SentRequest>,
@@ -33,7 +33,7 @@ pub struct AttemptDetail {
 pub struct SentRequest {
     /// With secrets masked.
     pub headers: Vec<(String, String)>,
-    /// `None` once the event's payload was erased.
+    /// `None` once the event's payload was erased, or if it can't be read.
     pub body: Option<Bytes>,
 }
 
@@ -53,7 +53,7 @@ pub struct DeliveryDetail {
 pub struct EventDetail {
     /// The event.
     pub event: Arc<Event>,
-    /// Its data, byte for byte; `None` once erased.
+    /// Its data, byte for byte; `None` once erased, or if it can't be read.
     pub data: Option<Bytes>,
     /// When its payload was erased.
     pub erased_at: Option<Time>,
@@ -219,22 +219,17 @@ impl Handle {
     }
 
     fn detail(&self, entry: LogEntry, with_request: bool) -> AttemptDetail {
-        let response_body = self.payload(entry.position);
+        let response_body = self.payload(entry.position).unwrap_or_default();
         let request = if with_request { self.request_of(&entry) } else { None };
         AttemptDetail { entry, response_body, request }
     }
 
-    /// What lies beside a record. A payload that can't be read is said so in the process's own log and shown as empty.
-    fn payload(&self, at: Position) -> Bytes {
-        self.0
-            .shared
-            .records
-            .payload(at)
-            .unwrap_or_else(|error| {
-                tracing::error!(%at, %error, "a payload cannot be read");
-                None
-            })
-            .unwrap_or_default()
+    /// What lies beside a record, if anything does. Of a payload that can't be read the process's own log says so.
+    fn payload(&self, at: Position) -> Option<Bytes> {
+        self.0.shared.records.payload(at).unwrap_or_else(|error| {
+            tracing::error!(%at, %error, "a payload cannot be read");
+            None
+        })
     }
 
     /// The request of an attempt, made again from the webhook's version that it was sent with.
@@ -246,7 +241,8 @@ impl Handle {
             let views = shared.views.read();
             (views.erased_at(event).is_some(), views.payload_of(event))
         };
-        let data = (!is_erased).then(|| self.payload(at));
+        // Of data that can't be read no body is made up.
+        let data = if is_erased { None } else { self.payload(at) };
         let directory = shared.directory.read();
         let profile = directory.profile(event.profile)?;
         let mut headers = outgoing::webhook_headers(&webhook, profile, Secrets::Masked).ok()?;
