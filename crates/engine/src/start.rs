@@ -149,14 +149,16 @@ impl Engine {
             }
             Some(data) => {
                 let mut ballast = Ballast::of(data, options.segment_bytes);
-                let log = match claim_journal(data, &options, node) {
+                let journal = open_journal(data, &options)?;
+                // Before the claim, which writes: a start that is refused for its keys leaves the log as it was.
+                let keyring = Keyring::open(data)?;
+                let log = match journal.claim(SHARD, node, clock::wall()) {
                     // On a full disk what is unfinished is still worked on.
-                    Err(StartError::Claim(ClaimError::Full)) if ballast.release() => {
-                        claim_journal(data, &options, node)?
+                    Err(ClaimError::Full) if ballast.release() => {
+                        open_journal(data, &options)?.claim(SHARD, node, clock::wall())?
                     }
                     claimed => claimed?,
                 };
-                let keyring = Keyring::open(data)?;
                 if !ballast.take() {
                     tracing::warn!("the disk has no space for a ballast: nothing new is accepted until it has");
                 }
@@ -283,12 +285,9 @@ impl Engine {
 /// The only shard there is.
 const SHARD: u32 = 0;
 
-type ClaimedJournal = Claimed<<Journal<Folder> as EventLog>::Writer, <Journal<Folder> as EventLog>::Reader>;
-
-fn claim_journal(data: &Path, options: &EngineOptions, node: u64) -> Result<ClaimedJournal, StartError> {
-    let now = clock::wall();
-    let journal = journal::Options { segment_bytes: options.segment_bytes, new_log: new_log_id(), now };
-    Ok(journal::open(data, journal)?.claim(SHARD, node, now)?)
+fn open_journal(data: &Path, options: &EngineOptions) -> Result<Journal<Folder>, journal::OpenError> {
+    let new = journal::Options { segment_bytes: options.segment_bytes, new_log: new_log_id(), now: clock::wall() };
+    journal::open(data, new)
 }
 
 fn new_log_id() -> LogId {
