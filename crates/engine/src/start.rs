@@ -287,7 +287,11 @@ const SHARD: u32 = 0;
 
 fn open_journal(data: &Path, options: &EngineOptions) -> Result<Journal<Folder>, journal::OpenError> {
     let new = journal::Options { segment_bytes: options.segment_bytes, new_log: new_log_id(), now: clock::wall() };
-    journal::open(data, new)
+    let journal = journal::open(data, new)?;
+    if let Some(torn) = journal.report().torn {
+        tracing::warn!(%torn, "the log's last block is not whole and is dropped: a write that a crash cut off, unless the disk harmed it since");
+    }
+    Ok(journal)
 }
 
 fn new_log_id() -> LogId {

@@ -90,7 +90,10 @@ fn a_flipped_bit_in_the_last_block_is_a_torn_tail_and_harms_no_other() {
     let (file, start, _) = places(&disk)[5].clone();
     for at in start..start + 104 {
         let journal = open(&flipped(&disk, &file, at)).unwrap_or_else(|error| panic!("byte {at}: {error}"));
-        assert_eq!(journal.report().end, 5, "byte {at}");
+        let report = journal.report();
+        assert_eq!(report.end, 5, "byte {at}");
+        // Also where the flip hides that a block begins there.
+        assert!(report.torn.is_some_and(|torn| torn.block == 5 && torn.offset == start as u64), "byte {at}");
         let log = journal.claim(1, 2, Time(1000)).expect("claims");
         assert_eq!(contents(&log.reader)[..5], expected[..5]);
     }

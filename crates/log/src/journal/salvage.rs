@@ -12,7 +12,7 @@ use super::head::Head;
 use super::recovery::{OpenError, beginning, segments};
 use super::segment;
 use super::walk::{damage, fault_of_a_whole_head, find_head, is_begun, read_block, read_header};
-use crate::layout::{ALIGN, Chain, ChainHash, Header};
+use crate::layout::{ALIGN, Chain, ChainHash, HEADER, Header};
 use crate::{Block, Damage, Fault, LogId};
 use copy::Copy;
 use std::fmt;
@@ -299,7 +299,7 @@ impl<S: Disk, D: Disk> Search<'_, S, D> {
 
 /// Whether the next block of `chain` was begun at `offset`.
 fn starts<F: DiskFile>(file: &F, offset: u64, chain: &Chain) -> io::Result<bool> {
-    let mut bytes = [0; 40];
+    let mut bytes = [0; HEADER];
     let read = file.read_at(&mut bytes, offset)?;
     Ok(is_begun(&bytes[..read], chain))
 }

@@ -110,10 +110,18 @@ impl<'d, D: Disk> Walk<'d, D> {
     }
 }
 
-/// Whether `bytes` look like the next block of `chain`, torn. Only its first bytes say so; if they never reached the disk, nothing can.
+/// Whether `bytes`, at least a head if there are so many, look like the next block of `chain`, torn. Only the beginning says so; if that never
+/// reached the disk, nothing can. One byte of it may be wrong: a flipped bit is not to hide that a block was there. What the file held
+/// before is a whole head of another number.
 pub(crate) fn is_begun(bytes: &[u8], chain: &Chain) -> bool {
-    let expected = Header::prefix(chain.log, chain.next);
-    bytes.starts_with(&expected.0) && bytes.get(16..40) == Some(&expected.1)
+    let (magic, middle) = Header::prefix(chain.log, chain.next);
+    let (Some(at_magic), Some(at_middle)) = (bytes.get(..8), bytes.get(16..40)) else { return false };
+    let expected = magic.iter().chain(&middle);
+    match at_magic.iter().chain(at_middle).zip(expected).filter(|(found, expected)| found != expected).count() {
+        0 => true,
+        1 => Header::decode(bytes).is_err(),
+        _ => false,
+    }
 }
 
 /// Where from `from` on, a place where a block may begin, the first whole head lies that is `wanted`.
