@@ -25,22 +25,24 @@ const SEGMENT: u32 = 4 << 20;
 /// Accepted in the last block of the killed server, chosen for no webhook.
 const LAST: &str = "the-last-one";
 
-/// Counts what the engine says as an error: a payload that cannot be read is told there.
-struct Errors;
+/// Counts what the engine complains of: as an error a payload that cannot be read, as a warning a last block that is dropped.
+struct Complaints;
 
 static ERRORS: AtomicUsize = AtomicUsize::new(0);
+static WARNINGS: AtomicUsize = AtomicUsize::new(0);
 
-impl tracing::Subscriber for Errors {
+impl tracing::Subscriber for Complaints {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::ERROR
+        *metadata.level() <= tracing::Level::WARN
     }
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
         tracing::span::Id::from_u64(1)
     }
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, _: &tracing::Event<'_>) {
-        ERRORS.fetch_add(1, Ordering::Relaxed);
+    fn event(&self, event: &tracing::Event<'_>) {
+        let is_error = *event.metadata().level() == tracing::Level::ERROR;
+        if is_error { &ERRORS } else { &WARNINGS }.fetch_add(1, Ordering::Relaxed);
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
@@ -100,7 +102,7 @@ impl Image {
         fs::File::create(data.join("ballast")).unwrap().set_len(self.ballast).unwrap();
     }
 
-    /// The flips: half of them evenly over the bytes of the segments, half evenly over the blocks; some in the last block and in space that
+    /// The flips: half of them evenly over the bytes of the segments, half evenly over the blocks; some in the last block, all over its beginning, and in space that
     /// holds nothing; and one bit of each byte of the small files, or every bit.
     fn flips(&self, count: u64, lot: &mut Lot) -> Vec<Flip> {
         let blocks: Vec<_> = self.blocks().collect();
@@ -116,6 +118,8 @@ impl Image {
         }
         let last = blocks.last().unwrap();
         flips.extend((0..count / 16).map(|_| last.flip(lot.below(last.bytes), lot)));
+        // Where it says that it is the next block.
+        flips.extend((0..40).map(|at| last.flip(at, lot)));
         for (name, (bytes, size)) in self.files.iter().filter(|(name, _)| is_segment(name)) {
             let free = Block { file: name, at: bytes.len() as u64, bytes: size - bytes.len() as u64 };
             flips.extend((0..4).map(|_| free.flip(lot.below(free.bytes), lot)));
@@ -364,7 +368,7 @@ impl Subject {
             Ok(stats.torn.map(|torn| (torn.file, torn.offset)))
         });
         assert!(contents(data) == before, "{flip:?}: verify changes nothing");
-        let errors = ERRORS.load(Ordering::Relaxed);
+        let (errors, warnings) = (ERRORS.load(Ordering::Relaxed), WARNINGS.load(Ordering::Relaxed));
         let read = match open(data) {
             Ok(read) => read,
             Err(error) => {
@@ -385,6 +389,7 @@ impl Subject {
             assert_eq!((Path::new(file), *offset), (&*self.last.0, self.last.1), "{flip:?}: only the last block");
             assert!(flip.file == self.last.0 && flip.at >= self.last.1, "{}", silent());
             assert!(lost.iter().all(|key| key.ends_with(LAST)), "{}", silent());
+            assert!(WARNINGS.load(Ordering::Relaxed) > warnings, "the start says so: {}", silent());
             return Verdict::TornTail;
         }
         if lost.is_empty() {
@@ -413,7 +418,7 @@ impl Subject {
 
 #[test]
 fn a_flipped_bit_is_noticed_or_harmless() {
-    tracing::subscriber::set_global_default(Errors).unwrap();
+    tracing::subscriber::set_global_default(Complaints).unwrap();
     let flips = std::env::var("POSTRIDER_FLIPS").map_or(FLIPS_DEFAULT, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let receiver = receiver();
