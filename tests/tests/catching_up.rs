@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use postrider_tests::{Client, Reaction, Receiver, Request, Server, within};
 use serde_json::{Value, json};
 
-const OVERDUE_DEFAULT: u64 = 12_000;
+const OVERDUE_DEFAULT: u64 = 8_000;
 const PERMITS: u64 = 32;
 const DELAY: Duration = Duration::from_secs(1);
 /// Of so many retries one fails again.
