@@ -51,6 +51,7 @@ fn settings(number: u64, per_event: u64) -> Settings {
         retry_policy: None,
         timeout: TIMEOUT_DEFAULT,
         rate_limit: None,
+        signing: None,
     }
 }
 

@@ -181,6 +181,7 @@ impl From<Rejection> for ApiError {
             | Rejection::InFlight
             | Rejection::Erased
             | Rejection::WebhookOff
+            | Rejection::NotSigned
             | Rejection::TooMany { .. } => ApiError::new(Code::Conflict, sentence(&rejection.to_string())),
         }
     }

@@ -26,6 +26,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(keys::revoke))
         .routes(routes!(webhooks::create, webhooks::list))
         .routes(routes!(webhooks::get, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate_secret))
         .routes(routes!(webhooks::test))
         .routes(routes!(logs::list))
         .routes(routes!(health::get))

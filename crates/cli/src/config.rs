@@ -31,7 +31,7 @@ pub struct Settings {
     /// The key that manages workspaces; made and kept in DATA/admin.key when not given
     #[arg(long, env = "POSTRIDER_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     admin_key: Option<String>,
-    /// Make a workspace `default` with this profile, genesy or snaily, if there is no workspace yet, and print its key once
+    /// Make a workspace `default` with this profile, genesy, snaily or standard, if there is no workspace yet, and print its key once
     #[arg(long, env = "POSTRIDER_INIT", value_name = "PROFILE")]
     init: Option<String>,
     /// Requests a minute with one key, publishing not counted; 0 for no limit [default: 100]
@@ -261,7 +261,7 @@ impl Settings {
 
 /// Those that the engine registers. Known before it opens, so that a folder is not made for a word that was misspelt.
 fn profiles() -> Vec<String> {
-    Profile::built_in().into_iter().filter(|p| p.secret.is_some()).map(|p| p.name.to_string()).collect()
+    Profile::built_in().into_iter().map(|p| p.name.to_string()).collect()
 }
 
 fn read(file: Option<&Path>) -> anyhow::Result<Settings> {

@@ -10,7 +10,8 @@ use crate::event::NewEvent;
 use crate::ids::{AttemptId, DeliveryKey, EventId, KeyId, Position, WebhookId, WorkspaceId};
 use crate::profile::Profile;
 use crate::sealed::SealingKeyId;
-use crate::time::Time;
+use crate::signing::SigningKey;
+use crate::time::{Millis, Time};
 use crate::webhook::{Change, Settings, Webhook};
 use crate::workspace::{KeyHash, Scopes};
 
@@ -75,6 +76,17 @@ pub enum Command {
         id: WebhookId,
         /// What to change.
         change: Box<Change>,
+    },
+    /// Has a webhook sign with a new key; the old one signs along for a while.
+    RotateSecret {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which.
+        id: WebhookId,
+        /// The new key.
+        fresh: SigningKey,
+        /// For how long the old one signs along.
+        grace: Millis,
     },
     /// Removes a webhook and cancels what is pending for it.
     DeleteWebhook {
@@ -216,6 +228,9 @@ pub enum Rejection {
     /// The delivery's webhook is off.
     #[error("the webhook is off; switch it on to send its deliveries")]
     WebhookOff,
+    /// The webhook does not sign.
+    #[error("this webhook does not sign; set its signing first")]
+    NotSigned,
     /// A bound of the domain.
     #[error("there can be no more than {max} {what}")]
     TooMany {

@@ -1,4 +1,5 @@
-//! What a customer asks a webhook to be, and what is wrong with it. The URL is checked by those who know addresses; all else here.
+//! What a customer asks a webhook to be, and what is wrong with it. URLs are checked by those who know addresses, keys
+//! by those who sign; all else here.
 
 use std::num::NonZeroU32;
 
@@ -6,6 +7,7 @@ use crate::invalid::FieldError;
 use crate::limits;
 use crate::policy::{self, RetryPolicy};
 use crate::profile::Profile;
+use crate::signing::Scheme;
 use crate::time::Millis;
 use crate::webhook::{CampaignId, TIMEOUT_RANGE};
 
@@ -57,7 +59,7 @@ pub struct WebhookDraft {
     pub custom_fields: Field<Vec<String>>,
     /// On or off.
     pub enabled: Field<bool>,
-    /// For the profile's secret header.
+    /// For the profile's secret header; where webhooks always sign, the key that they sign with.
     pub secret: Field<String>,
     /// Sent with every request.
     pub headers: Field<Vec<(String, String)>>,
@@ -67,6 +69,8 @@ pub struct WebhookDraft {
     pub timeout_ms: Field<u64>,
     /// Attempts a second.
     pub rate_limit: Field<u64>,
+    /// How to sign.
+    pub signing: Field<Scheme>,
 }
 
 /// A retry policy as text.
@@ -170,6 +174,9 @@ impl WebhookDraft {
 
     fn check_secret(&self, profile: &Profile, faults: &mut Faults) {
         let Some(secret) = self.secret.value() else { return };
+        if profile.signing.is_some() {
+            return;
+        }
         let Some(rule) = &profile.secret else {
             return faults.add("secret", format!("the profile {} has no secret header", profile.name));
         };
@@ -231,6 +238,20 @@ impl PolicyDraft {
         let delays: Option<Box<[Millis]>> = self.delays.iter().map(|d| policy::parse_delay(d).ok()).collect();
         Some(RetryPolicy { delays: delays?, jitter_permille: (self.jitter * 1000.0).round() as u16 })
     }
+}
+
+/// How long a replaced key goes on signing when the request names nothing: a day.
+pub const GRACE_DEFAULT: Millis = Millis::from_secs(24 * 3600);
+
+/// Reads how long a replaced key goes on signing: a delay as elsewhere, or `0s`, since a key that was stolen is to be gone at once.
+///
+/// # Errors
+/// When the text is neither.
+pub fn grace_period(text: &str) -> Result<Millis, FieldError> {
+    if ["0ms", "0s", "0m", "0h", "0d"].contains(&text) {
+        return Ok(Millis(0));
+    }
+    policy::parse_delay(text).map_err(|error| FieldError::new("gracePeriod", error.to_string()))
 }
 
 /// The rate, if [`WebhookDraft::faults`] found nothing wrong with it.

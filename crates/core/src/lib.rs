@@ -18,6 +18,7 @@ pub mod machine;
 pub mod policy;
 pub mod profile;
 pub mod sealed;
+pub mod signing;
 pub mod time;
 pub mod webhook;
 pub mod workspace;

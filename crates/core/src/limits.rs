@@ -45,6 +45,8 @@ pub const EVENT_TYPES_MAX: usize = 100;
 pub const LABEL_CHARS_MAX: usize = 255;
 /// An event type's name in characters.
 pub const EVENT_TYPE_CHARS_MAX: usize = 128;
+/// Keys of one webhook that were replaced and still sign along.
+pub const SIGNING_KEYS_RETIRED_MAX: usize = 4;
 /// Keys of one workspace.
 pub const KEYS_MAX: usize = 1_000;
 /// Workspaces of one engine.

@@ -108,6 +108,9 @@ pub fn decide(
         Command::ChangeWebhook { workspace, id, change } => {
             decide_webhook::change(kernel, *workspace, *id, change, moment)
         }
+        Command::RotateSecret { workspace, id, fresh, grace } => {
+            decide_webhook::rotate_secret(kernel, *workspace, *id, fresh, *grace, moment)
+        }
         Command::DeleteWebhook { workspace, id } => decide_webhook::delete(kernel, *workspace, *id),
         Command::Publish { workspace, event } => decide_event::publish(kernel, prior.event, *workspace, event, moment),
         Command::Finish(finish) => decide_delivery::finish(kernel, prior.cell, finish, moment),

@@ -26,6 +26,7 @@ pub use shape::ERRORS_MAX;
 use crate::invalid::FieldError;
 use crate::limits::JSON_DEPTH_MAX;
 use crate::policy::RetryPolicy;
+use crate::signing::Scheme;
 use envelope::Envelope;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -85,6 +86,8 @@ pub struct Profile {
     pub event_types: EventTypes,
     /// How a webhook's secret is sent; `None` when the profile has no secret header.
     pub secret: Option<SecretRule>,
+    /// Webhooks always sign, by this scheme unless they name another; `None` when only those sign that wish to.
+    pub signing: Option<Scheme>,
     /// The retry policy of webhooks that have no own.
     pub retry: RetryPolicy,
     /// What becomes of a delivery whose schedule is used up.
@@ -155,6 +158,7 @@ impl Profile {
             hash: ProfileHash::of(toml),
             toml: toml.into(),
             secret: text.secret.as_ref().map(rules::secret).transpose()?,
+            signing: rules::signing(&text)?,
             retry: rules::retry(&text.retry)?,
             terminal: text.terminal,
             has_campaigns: campaign.is_some(),

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use crate::ids::{Position, WebhookId, WorkspaceId};
 use crate::policy::RetryPolicy;
 use crate::sealed::Sealed;
+use crate::signing::Signing;
 use crate::time::{Millis, Time};
 
 pub use history::History;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub timeout: Millis,
     /// Attempts a second, at the most.
     pub rate_limit: Option<NonZeroU32>,
+    /// With which keys requests are signed.
+    pub signing: Option<Signing>,
 }
 
 /// The time for a whole attempt when the webhook names none.
@@ -101,6 +104,8 @@ pub struct Change {
     pub timeout: Option<Millis>,
     /// New rate, or none.
     pub rate_limit: Option<Option<NonZeroU32>>,
+    /// A new key in the place of all there were, or none.
+    pub signing: Option<Option<Signing>>,
 }
 
 /// Why a webhook does not get an event.
@@ -149,5 +154,6 @@ impl Settings {
         set(&mut self.retry_policy, change.retry_policy);
         set(&mut self.timeout, change.timeout);
         set(&mut self.rate_limit, change.rate_limit);
+        set(&mut self.signing, change.signing);
     }
 }

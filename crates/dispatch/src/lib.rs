@@ -18,11 +18,13 @@ mod exchange;
 pub mod limits;
 mod pool;
 mod resolve;
+mod sign;
 mod target;
 mod tls;
 
 pub use dispatcher::{Answer, Config, Dispatched, Dispatcher, Request};
 pub use egress::{AddressPolicy, Cidr, CidrError, Refused};
 pub use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+pub use sign::{SecretError, SigningSecret, public_key_text};
 pub use target::{Target, TargetError};
 pub use tls::TlsError;

@@ -1,6 +1,7 @@
 //! The handle: what others hold of a running engine. Cheap to clone; everything that can be asked of it is a method, no channel is seen.
 
 mod reads;
+mod signing;
 mod webhooks;
 mod workspaces;
 
@@ -23,7 +24,7 @@ use crate::shared::Shared;
 use crate::worker::Work;
 
 pub use reads::{AttemptDetail, DeliveryDetail, EventDetail, SentRequest};
-pub use webhooks::TestReport;
+pub use webhooks::{SavedWebhook, TestReport};
 pub use workspaces::{NewKey, new_admin_key};
 
 /// A running engine.

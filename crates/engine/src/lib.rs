@@ -28,12 +28,14 @@ mod writer;
 
 pub use clock::{Clock, ClockMode, EngineClock, Hands, SystemHands};
 pub use handle::{
-    AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, SentRequest, TestReport, new_admin_key,
+    AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, SavedWebhook, SentRequest, TestReport,
+    new_admin_key,
 };
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
 pub use live::{Ended, Told, Watch};
 pub use overlay::Overlay;
+pub use postrider_dispatch::public_key_text;
 pub use shard::Retention;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{

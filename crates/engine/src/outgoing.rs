@@ -7,7 +7,8 @@ use postrider_core::event::Event;
 use postrider_core::profile::{EventView, Profile};
 use postrider_core::sealed::Sealed;
 use postrider_core::webhook::Webhook;
-use postrider_core::{DeliveryKey, EventId, Position};
+use postrider_core::{DeliveryKey, EventId, Position, Time};
+use postrider_dispatch::SigningSecret;
 use secrecy::ExposeSecret;
 
 use crate::keyring::{Keyring, OpenError};
@@ -72,6 +73,59 @@ pub fn attempt_headers(headers: &mut Headers, event: &EventId, delivery: Option<
         headers.push((HeaderName::from_static("postrider-delivery-id"), text(&key.to_string())));
     }
     headers.push((HeaderName::from_static("postrider-attempt"), HeaderValue::from(number)));
+}
+
+/// The keys that one version of a webhook signs with, in the clear.
+#[derive(Default)]
+pub struct Signers(Vec<Signer>);
+
+struct Signer {
+    secret: SigningSecret,
+    /// Engine time from which it does not sign; `None` for the newest.
+    until: Option<Time>,
+}
+
+impl Signers {
+    /// Opens a webhook's keys; none where it does not sign.
+    ///
+    /// # Errors
+    /// When one can't be opened, since its workspace is gone.
+    pub fn open(webhook: &Webhook, keyring: &Keyring) -> Result<Signers, OpenError> {
+        let Some(signing) = &webhook.settings.signing else { return Ok(Signers::default()) };
+        let open = |sealed: &Sealed, until| {
+            let secret = SigningSecret::parse(keyring.open_sealed(sealed)?.expose_secret());
+            Ok(Signer { secret: secret.map_err(|_| OpenError(sealed.key))?, until })
+        };
+        let retired = signing.retired.iter().map(|retired| open(&retired.key.secret, Some(retired.until)));
+        std::iter::once(open(&signing.key.secret, None)).chain(retired).collect::<Result<_, _>>().map(Signers)
+    }
+
+    /// Adds the headers of Standard Webhooks. `now` is engine time and says which keys still sign; `wall` is what the receiver compares
+    /// with its own clock.
+    pub fn sign(&self, headers: &mut Headers, event: &EventId, now: Time, wall: Time, body: &[u8]) {
+        let seconds = wall.0 / 1000;
+        let signs = |signer: &&Signer| signer.until.is_none_or(|until| now < until);
+        let signatures: Vec<String> =
+            self.0.iter().filter(signs).map(|signer| signer.secret.sign(event.as_str(), seconds, body)).collect();
+        if !signatures.is_empty() {
+            signature_headers(headers, event, seconds, &signatures.join(" "));
+        }
+    }
+}
+
+/// The headers of Standard Webhooks as they are shown: without the signature, with which whoever
+/// reads it could send the request once more.
+pub fn masked_signature(headers: &mut Headers, webhook: &Webhook, event: &EventId, at: Time) {
+    if webhook.settings.signing.is_some() {
+        signature_headers(headers, event, at.0 / 1000, MASK);
+    }
+}
+
+fn signature_headers(headers: &mut Headers, event: &EventId, seconds: u64, signatures: &str) {
+    let text = |text: &str| HeaderValue::from_str(text).expect("ids and base64 are visible ASCII");
+    headers.push((HeaderName::from_static("webhook-id"), text(event.as_str())));
+    headers.push((HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds)));
+    headers.push((HeaderName::from_static("webhook-signature"), text(signatures)));
 }
 
 /// The body of a delivery: the same bytes at every attempt, whatever became of webhook and profile since. `None` when profile or revision

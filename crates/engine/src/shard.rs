@@ -192,11 +192,13 @@ impl<W: LogWriter> Shard<W> {
         let prior = self.prior(&command, &mut siblings);
         let decision = machine::decide(&self.kernel, prior, &command, &mut moment)?;
         let (payload, crc32c) = payload_of(command);
+        let mut follow_ups = Vec::new();
         for fact in decision.facts {
             let position = Position::new(self.log.tail(), self.batch.len());
             let beside = Payload { bytes: &payload, crc32c };
             let now = self.now;
-            self.batch.push_with((!payload.is_empty()).then_some(beside), |out| codec::encode(&fact, now, out));
+            let has_payload = !payload.is_empty() && owns_payload(&fact);
+            self.batch.push_with(has_payload.then_some(beside), |out| codec::encode(&fact, now, out));
             if let Fact::EventAccepted(event) = &fact {
                 // One more than its deliveries, so that events without any end a turn, too.
                 *deliveries += event.chosen.len() + 1;
@@ -206,14 +208,15 @@ impl<W: LogWriter> Shard<W> {
             }
             let record = Record { position, time: self.now, fact };
             self.take_in(&record);
-            let follow_up = self.follow_up(&record);
+            follow_ups.extend(self.follow_up(&record));
             if matches!(record.fact, Fact::WebhookDeleted { .. } | Fact::WorkspaceDeleted { .. }) {
                 self.check_removed();
             }
             turned.records.push(record);
-            if let Some(command) = follow_up {
-                self.run(command, entropy, turned, deliveries)?;
-            }
+        }
+        // After the whole decision: its facts know their places beforehand.
+        for command in follow_ups {
+            self.run(command, entropy, turned, deliveries)?;
         }
         Ok(decision.reply)
     }
@@ -439,6 +442,11 @@ fn make_known(scheduler: &mut Scheduler, webhook: &Webhook) {
     } else {
         scheduler.hold(webhook.id);
     }
+}
+
+/// Of a decision's facts, the one that its command's payload lies beside.
+fn owns_payload(fact: &Fact) -> bool {
+    matches!(fact, Fact::EventAccepted(_) | Fact::AttemptFinished { .. } | Fact::TestFinished { .. })
 }
 
 /// What lies beside the command's fact in the log, with its checksum.

@@ -300,13 +300,12 @@ fn new_log_id() -> LogId {
     LogId(id)
 }
 
-/// Makes the built-in profiles usable, the ones that both seeds need; a fact for each that is new or has changed, and no turn when none has.
+/// Makes the built-in profiles usable; a fact for each that is new or has changed, and no turn when none has.
 fn register_profiles<W: LogWriter>(shard: &mut Shard<W>, now: Time) -> Result<Vec<Record>, TurnError> {
     let directory = &shard.kernel().directory;
     let is_new =
         |profile: &Profile| directory.profile_named(&profile.name).is_none_or(|(_, kept)| kept.hash != profile.hash);
-    let built_in = Profile::built_in().into_iter().filter(|profile| profile.secret.is_some());
-    let changed: Vec<Profile> = built_in.filter(is_new).collect();
+    let changed: Vec<Profile> = Profile::built_in().into_iter().filter(is_new).collect();
     if changed.is_empty() {
         return Ok(Vec::new());
     }

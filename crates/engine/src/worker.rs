@@ -24,7 +24,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::clock;
 use crate::keyring::Keyring;
-use crate::outgoing::{self, Headers, Secrets};
+use crate::outgoing::{self, Headers, Secrets, Signers};
 use crate::shard::Job;
 use crate::shared::Shared;
 
@@ -181,6 +181,7 @@ struct Prepared {
     version: Position,
     target: Target,
     headers: Headers,
+    signers: Signers,
     timeout: Duration,
 }
 
@@ -221,9 +222,10 @@ impl Worker {
             Err(Unready::Gone) => return None,
             Err(Unready::Broken(reason)) => return Some(not_sent(job, &reason)),
         };
-        let (prepared, headers, body) = made;
-        let request =
-            Request { target: &prepared.target, headers, body, timeout: prepared.timeout, now: clock::wall() };
+        let (prepared, mut headers, body) = made;
+        let now = clock::wall();
+        prepared.signers.sign(&mut headers, &job.event.id, job.started, now, &body);
+        let request = Request { target: &prepared.target, headers, body, timeout: prepared.timeout, now };
         let still_wanted = || self.bench.shared.is_current(job.webhook.id, job.webhook.version, job.event.at);
         match self.dispatcher.attempt(request, still_wanted).await {
             Dispatched::Withdrawn => None,
@@ -269,8 +271,10 @@ impl Worker {
         let (_, profile) = directory.profile_of(webhook.workspace).ok_or(Unready::Gone)?;
         let headers = outgoing::webhook_headers(webhook, profile, Secrets::Opened(&self.bench.keyring));
         let headers = headers.map_err(|error| Unready::Broken(format!("a secret cannot be opened: {error}")))?;
+        let signers = Signers::open(webhook, &self.bench.keyring);
+        let signers = signers.map_err(|error| Unready::Broken(format!("a secret cannot be opened: {error}")))?;
         let timeout = webhook.settings.timeout.into();
-        let prepared = Rc::new(Prepared { version: webhook.version, target, headers, timeout });
+        let prepared = Rc::new(Prepared { version: webhook.version, target, headers, signers, timeout });
         let mut kept = self.prepared.borrow_mut();
         if kept.len() >= PREPARED_MAX {
             kept.clear();
@@ -281,18 +285,21 @@ impl Worker {
 
     async fn test(&self, trial: &Trial) -> Option<Tried> {
         let prepared = self.prepare(&trial.webhook).ok()?;
+        let now = clock::wall();
         let (body, shown) = {
             let directory = self.bench.shared.directory.read();
             let (_, profile) = directory.profile_of(trial.webhook.workspace)?;
             let body = outgoing::body(&directory, &trial.event, &trial.webhook, trial.webhook.revision, &trial.data)?;
             let mut shown = outgoing::webhook_headers(&trial.webhook, profile, Secrets::Masked).ok()?;
             outgoing::attempt_headers(&mut shown, &trial.event.id, None, 1);
+            outgoing::masked_signature(&mut shown, &trial.webhook, &trial.event.id, now);
             (body, shown)
         };
         let mut headers = prepared.headers.clone();
         outgoing::attempt_headers(&mut headers, &trial.event.id, None, 1);
+        prepared.signers.sign(&mut headers, &trial.event.id, trial.started, now, &body);
         let timeout = prepared.timeout;
-        let request = Request { target: &prepared.target, headers, body: body.clone(), timeout, now: clock::wall() };
+        let request = Request { target: &prepared.target, headers, body: body.clone(), timeout, now };
         let Dispatched::Done(answer) = self.dispatcher.attempt(request, || true).await else {
             return None;
         };

@@ -94,6 +94,7 @@ pub fn webhook(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked
         retry_policy: policy(chance),
         timeout: timeout(chance),
         rate_limit: rate_limit(chance),
+        signing: None,
     });
     Some((Command::CreateWebhook { workspace, settings }, Asked::Create(workspace)))
 }

@@ -16,6 +16,7 @@ mod logs;
 mod operations;
 mod receiver;
 mod snaily;
+mod standard;
 mod try_out;
 mod validation;
 mod webhooks;

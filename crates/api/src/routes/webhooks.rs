@@ -3,9 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use postrider_core::draft;
 use postrider_core::webhook::Webhook;
 use postrider_core::{WebhookId, WorkspaceId};
-use postrider_engine::paginate;
+use postrider_engine::{SavedWebhook, paginate};
 
 use crate::auth::{All, Caller, Read};
 use crate::envelope::{self, List, One};
@@ -15,7 +16,7 @@ use crate::openapi::{BodyErrors, Errors};
 use crate::query::{NoQuery, PageParameters, Query};
 use crate::state::Api;
 use crate::wire::log::TestView;
-use crate::wire::webhook::{TestSettings, WebhookSettings, WebhookView};
+use crate::wire::webhook::{RotationSettings, TestSettings, WebhookSettings, WebhookView};
 
 /// Makes a webhook.
 #[utoipa::path(post, operation_id = "createWebhook", path = "/v1/webhooks", tag = "webhooks", request_body = WebhookSettings,
@@ -26,8 +27,8 @@ pub async fn create(
     _: NoQuery,
     Json(settings): Json<WebhookSettings>,
 ) -> Result<Response, ApiError> {
-    let webhook = api.handle().create_webhook(caller.workspace, settings.into()).await?;
-    let view = view_with_warnings(&api, caller.workspace, &webhook).await?;
+    let saved = api.handle().create_webhook(caller.workspace, settings.into()).await?;
+    let view = view_of_saved(&api, caller.workspace, &saved).await?;
     Ok(envelope::one(StatusCode::CREATED, "Webhook created.", view))
 }
 
@@ -50,7 +51,7 @@ pub async fn list(
         },
         |_| true,
     );
-    let page = page.map(|webhook| WebhookView::new(webhook, &profile.retry, Vec::new()));
+    let page = page.map(|webhook| WebhookView::new(webhook, &profile, Vec::new()));
     Ok(envelope::list(page, &query))
 }
 
@@ -79,8 +80,8 @@ pub async fn change(
     _: NoQuery,
     Json(settings): Json<WebhookSettings>,
 ) -> Result<Response, ApiError> {
-    let webhook = api.handle().change_webhook(caller.workspace, id, settings.into()).await?;
-    let view = view_with_warnings(&api, caller.workspace, &webhook).await?;
+    let saved = api.handle().change_webhook(caller.workspace, id, settings.into()).await?;
+    let view = view_of_saved(&api, caller.workspace, &saved).await?;
     Ok(envelope::one(StatusCode::OK, "Webhook changed.", view))
 }
 
@@ -95,6 +96,25 @@ pub async fn delete(
 ) -> Result<Response, ApiError> {
     api.handle().delete_webhook(caller.workspace, id).await?;
     Ok(envelope::nothing())
+}
+
+/// Replaces the secret that requests are signed with, and answers the new one, once. The one before it signs along for the grace period.
+#[utoipa::path(post, operation_id = "rotateSecret", path = "/v1/webhooks/{webhookId}/rotate-secret", tag = "webhooks",
+    params(("webhookId" = u64, Path)), request_body(content = Option<RotationSettings>, description = "May be left out."),
+    responses((status = 200, description = "The webhook, with `signingSecret`.", body = One<WebhookView>),
+        BodyErrors))]
+pub async fn rotate_secret(
+    State(api): State<Api>,
+    caller: Caller<All>,
+    Id(id): Id<WebhookId>,
+    _: NoQuery,
+    OptionalJson(settings): OptionalJson<RotationSettings>,
+) -> Result<Response, ApiError> {
+    let grace = settings.grace_period.as_deref().map_or(Ok(draft::GRACE_DEFAULT), draft::grace_period);
+    let grace = grace.map_err(|fault| ApiError::invalid(vec![fault]))?;
+    let saved = api.handle().rotate_secret(caller.workspace, id, grace).await?;
+    let view = view_of_saved(&api, caller.workspace, &saved).await?;
+    Ok(envelope::one(StatusCode::OK, "Secret rotated; signingSecret is in this answer only.", view))
 }
 
 /// Sends the sample of a type now, once, also when the webhook is off.
@@ -116,8 +136,13 @@ pub async fn test(
     Ok(envelope::one(StatusCode::OK, message, view))
 }
 
+async fn view_of_saved(api: &Api, workspace: WorkspaceId, saved: &SavedWebhook) -> Result<WebhookView, ApiError> {
+    let view = view_with_warnings(api, workspace, &saved.webhook).await?;
+    Ok(view.with_secret(saved.signing_secret.as_ref()))
+}
+
 async fn view_with_warnings(api: &Api, workspace: WorkspaceId, webhook: &Webhook) -> Result<WebhookView, ApiError> {
     let profile = api.handle().profile_of(workspace)?;
     let warnings = api.handle().warnings(webhook).await;
-    Ok(WebhookView::new(webhook, &profile.retry, warnings))
+    Ok(WebhookView::new(webhook, &profile, warnings))
 }

@@ -4,7 +4,11 @@ use std::fmt;
 
 use postrider_core::draft::{Field, PolicyDraft, WebhookDraft};
 use postrider_core::policy::{RetryPolicy, format_delay};
+use postrider_core::profile::Profile;
+use postrider_core::signing::Scheme;
 use postrider_core::webhook::{CampaignId, Webhook};
+use postrider_engine::public_key_text;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -44,7 +48,8 @@ pub struct WebhookSettings {
     #[serde(default, deserialize_with = "field")]
     #[schema(value_type = Option<bool>, example = true)]
     enabled: Field<bool>,
-    /// Sent in the profile's secret header; visible ASCII with inner spaces. Write-only.
+    /// Sent in the profile's secret header; visible ASCII with inner spaces. In `standard` what requests are signed with: `whsec_` and 24
+    /// to 64 bytes in base64, or `whsk_` and an Ed25519 key in base64; made when it is not given. Write-only.
     #[serde(default, deserialize_with = "field")]
     #[schema(value_type = Option<String>, write_only, example = "correct horse")]
     secret: Field<String>,
@@ -64,6 +69,44 @@ pub struct WebhookSettings {
     #[serde(default, deserialize_with = "field")]
     #[schema(value_type = Option<Rate>)]
     rate_limit: Field<Object<Rate>>,
+    /// Sign requests as Standard Webhooks 1.0. In `standard` they always are, by v1 unless another scheme is named. A new scheme makes a
+    /// new secret.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<SigningSettings>)]
+    signing: Field<Object<SigningSettings>>,
+}
+
+/// How requests are signed.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SigningSettings {
+    scheme: SchemeName,
+}
+
+/// `v1`: HMAC-SHA256 with a secret that both sides know. `v1a`: Ed25519, the receiver needs the public key only.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SchemeName {
+    V1,
+    V1a,
+}
+
+impl From<SchemeName> for Scheme {
+    fn from(name: SchemeName) -> Scheme {
+        match name {
+            SchemeName::V1 => Scheme::V1,
+            SchemeName::V1a => Scheme::V1a,
+        }
+    }
+}
+
+impl From<Scheme> for SchemeName {
+    fn from(scheme: Scheme) -> SchemeName {
+        match scheme {
+            Scheme::V1 => SchemeName::V1,
+            Scheme::V1a => SchemeName::V1a,
+        }
+    }
 }
 
 /// A retry policy.
@@ -106,6 +149,7 @@ impl From<WebhookSettings> for WebhookDraft {
             }),
             timeout_ms: wire.timeout_ms,
             rate_limit: map(wire.rate_limit, |Object(rate)| rate.per_second),
+            signing: map(wire.signing, |Object(signing)| signing.scheme.into()),
         }
     }
 }
@@ -184,7 +228,7 @@ pub struct WebhookView {
     campaign_ids: Vec<Box<RawValue>>,
     custom_fields: Vec<String>,
     enabled: bool,
-    /// Whether a secret is set.
+    /// Whether a secret is set: in `standard` the one that signs, elsewhere the one for the profile's header.
     has_secret: bool,
     /// The names of its own headers.
     #[schema(example = json!(["X-Team"]))]
@@ -195,6 +239,16 @@ pub struct WebhookView {
     timeout_ms: u64,
     #[schema(value_type = Option<Rate>)]
     rate_limit: Option<Rate>,
+    /// How requests are signed; null when they are not.
+    #[schema(value_type = Option<SigningSettings>)]
+    signing: Option<SigningSettings>,
+    /// What receivers check Ed25519 signatures with: `whpk_` and the public key in base64. Null for other schemes.
+    #[schema(example = "whpk_2iQBXsCpMMA6VjuZLwmtNdFo+oBLBCg6JGLdLh2kNBE=")]
+    signing_public_key: Option<String>,
+    /// The secret that was made just now. It is in this answer only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    signing_secret: Option<String>,
     #[schema(example = "2026-02-19T10:30:00.000Z")]
     created_at: String,
     #[schema(example = "2026-02-19T10:30:00.000Z")]
@@ -224,9 +278,10 @@ impl From<&RetryPolicy> for PolicyView {
 }
 
 impl WebhookView {
-    /// The webhook as clients see it; `policy` is its profile's.
-    pub fn new(webhook: &Webhook, policy: &RetryPolicy, warnings: Vec<String>) -> WebhookView {
+    /// The webhook as clients see it, which never shows a secret but one that was made just now.
+    pub fn new(webhook: &Webhook, profile: &Profile, warnings: Vec<String>) -> WebhookView {
         let settings = &webhook.settings;
+        let key = settings.signing.as_ref().map(|signing| &signing.key);
         let texts = |texts: &[Box<str>]| texts.iter().map(|text| text.to_string()).collect();
         WebhookView {
             id: webhook.id.0,
@@ -237,15 +292,26 @@ impl WebhookView {
             campaign_ids: settings.campaign_ids.iter().filter_map(campaign).collect(),
             custom_fields: texts(&settings.custom_fields),
             enabled: settings.enabled,
-            has_secret: settings.secret.is_some(),
+            has_secret: settings.secret.is_some() || (profile.signing.is_some() && key.is_some()),
             headers: settings.headers.iter().map(|(name, _)| name.to_string()).collect(),
-            retry_policy: settings.retry_policy.as_ref().unwrap_or(policy).into(),
+            retry_policy: settings.retry_policy.as_ref().unwrap_or(&profile.retry).into(),
             timeout_ms: settings.timeout.0,
             rate_limit: settings.rate_limit.map(|rate| Rate { per_second: u64::from(rate.get()) }),
+            signing: key.map(|key| SigningSettings { scheme: key.scheme.into() }),
+            signing_public_key: key.and_then(|key| key.public_key.as_ref()).map(public_key_text),
+            signing_secret: None,
             created_at: webhook.created_at.to_string(),
             updated_at: webhook.updated_at.to_string(),
             warnings,
         }
+    }
+}
+
+impl WebhookView {
+    /// With the secret that was made just now.
+    pub fn with_secret(mut self, made: Option<&SecretString>) -> WebhookView {
+        self.signing_secret = made.map(|secret| secret.expose_secret().to_owned());
+        self
     }
 }
 
@@ -256,6 +322,15 @@ fn campaign(id: &CampaignId) -> Option<Box<RawValue>> {
     } else {
         serde_json::value::to_raw_value(&id.text).ok()
     }
+}
+
+/// How to replace the secret that a webhook signs with.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RotationSettings {
+    /// For how long the replaced secret signs along: a number with ms, s, m, h or d, up to 30 d; by default `24h`, and `0s` ends it at once.
+    #[schema(example = "24h")]
+    pub grace_period: Option<String>,
 }
 
 /// Which sample to send.

@@ -66,7 +66,9 @@ fn every_help_says_what_it_is_for() {
         }
     }
     let serve = help(&["serve", "--help"]);
-    for part in ["genesy or snaily", "\nWhere deliveries may go:\n", "\nAttempts in flight:\n", "POSTRIDER_PERMITS"] {
+    for part in
+        ["genesy, snaily or standard", "\nWhere deliveries may go:\n", "\nAttempts in flight:\n", "POSTRIDER_PERMITS"]
+    {
         assert!(serve.contains(part), "{part} in {serve}");
     }
 }

@@ -6,4 +6,5 @@ mod erasure;
 mod properties;
 mod publish;
 mod retry;
+mod signing;
 mod story;

@@ -1,8 +1,9 @@
 //! The small rules of a profile, and how each is read from its text.
 
-use super::wire::{RetryToml, SecretToml};
+use super::wire::{ProfileToml, RetryToml, SecretToml};
 use crate::invalid::FieldError;
 use crate::policy::{DELAYS_MAX, RetryPolicy, parse_delay};
+use crate::signing::Scheme;
 use serde::Deserialize;
 
 /// What becomes of a delivery whose schedule is used up.
@@ -86,6 +87,14 @@ pub(super) fn secret(text: &SecretToml) -> Result<SecretRule, FieldError> {
         return Err(FieldError::new("secret.chars_min", message));
     }
     Ok(SecretRule { header: text.header.as_str().into(), chars_min: text.chars_min, chars_max: text.chars_max })
+}
+
+/// A webhook has one `secret`: it cannot go into a header and be the key to sign with as well.
+pub(super) fn signing(text: &ProfileToml) -> Result<Option<Scheme>, FieldError> {
+    match (&text.signing, &text.secret) {
+        (Some(_), Some(_)) => Err(FieldError::new("signing", "must not be there beside secret")),
+        (signing, _) => Ok(signing.as_ref().map(|signing| signing.scheme)),
+    }
 }
 
 /// A path in `data`: member names, outermost first, never none.

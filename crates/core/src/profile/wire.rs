@@ -1,6 +1,7 @@
 //! A profile's TOML text as it is written. Every key is listed here; any other is an error.
 
 use super::rules::{CreatedForm, Terminal};
+use crate::signing::Scheme;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub(super) struct ProfileToml {
     pub retry: RetryToml,
     pub created: CreatedToml,
     pub secret: Option<SecretToml>,
+    pub signing: Option<SigningToml>,
     pub campaign: Option<CampaignToml>,
     pub custom_fields: Option<CustomFieldsToml>,
     /// JSON Schemas by name; one may stand in another as `{"$ref": "name"}`.
@@ -48,6 +50,13 @@ pub(super) struct SecretToml {
     pub header: String,
     pub chars_min: usize,
     pub chars_max: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SigningToml {
+    /// Of webhooks that name none.
+    pub scheme: Scheme,
 }
 
 #[derive(Deserialize)]

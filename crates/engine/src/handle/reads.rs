@@ -247,6 +247,7 @@ impl Handle {
         let profile = directory.profile(event.profile)?;
         let mut headers = outgoing::webhook_headers(&webhook, profile, Secrets::Masked).ok()?;
         outgoing::attempt_headers(&mut headers, &event.id, Some(*key), entry.attempt.number);
+        outgoing::masked_signature(&mut headers, &webhook, &event.id, entry.attempt.started);
         let revision = event.chosen.get(key.ordinal as usize)?.revision;
         let body = data.and_then(|data| outgoing::body(&directory, event, &webhook, revision, &data));
         Some(SentRequest { headers: headers_text(&headers), body })

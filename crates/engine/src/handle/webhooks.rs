@@ -8,14 +8,24 @@ use postrider_core::event::{Digest, Event};
 use postrider_core::invalid::FieldError;
 use postrider_core::profile::Profile;
 use postrider_core::sealed::Sealed;
+use postrider_core::signing::Scheme;
 use postrider_core::webhook::{Change, Settings, TIMEOUT_DEFAULT, Webhook};
-use postrider_core::{EventId, Position, Time, WebhookId, WorkspaceId};
+use postrider_core::{EventId, Millis, Position, Time, WebhookId, WorkspaceId};
 use postrider_dispatch::Target;
+use secrecy::SecretString;
 use tokio::sync::oneshot;
 
-use super::{Handle, Refused};
+use super::{Handle, Refused, signing};
 use crate::entropy;
 use crate::worker::{Trial, Tried, Work};
+
+/// A webhook as it is now.
+pub struct SavedWebhook {
+    /// The webhook.
+    pub webhook: Arc<Webhook>,
+    /// The secret that it signs with, where one was made for it. It is not to be had again.
+    pub signing_secret: Option<SecretString>,
+}
 
 /// What a test came to, and what was sent.
 pub struct TestReport {
@@ -36,10 +46,10 @@ impl Handle {
     ///
     /// # Errors
     /// When the draft has to be mended or there is no such workspace.
-    pub async fn create_webhook(&self, workspace: WorkspaceId, draft: WebhookDraft) -> Result<Arc<Webhook>, Refused> {
+    pub async fn create_webhook(&self, workspace: WorkspaceId, draft: WebhookDraft) -> Result<SavedWebhook, Refused> {
         let profile = self.profile_of(workspace)?;
-        let host = self.check(&draft, &profile, true)?;
-        let change = self.seal(workspace, draft)?;
+        let host = self.check(&draft, &profile, None, true)?;
+        let (change, signing_secret) = self.seal(workspace, draft, &profile, None)?;
         let mut settings = Settings {
             name: host.unwrap_or_default().into(),
             description: None,
@@ -53,9 +63,11 @@ impl Handle {
             retry_policy: None,
             timeout: TIMEOUT_DEFAULT,
             rate_limit: None,
+            signing: None,
         };
         settings.change(change);
-        webhook(self.ask(Command::CreateWebhook { workspace, settings: Box::new(settings) }).await?)
+        let reply = self.ask(Command::CreateWebhook { workspace, settings: Box::new(settings) }).await?;
+        Ok(SavedWebhook { webhook: webhook(reply), signing_secret })
     }
 
     /// Changes what the draft names. What was in flight with the old settings may still end; nothing more is sent with them.
@@ -67,12 +79,33 @@ impl Handle {
         workspace: WorkspaceId,
         id: WebhookId,
         draft: WebhookDraft,
-    ) -> Result<Arc<Webhook>, Refused> {
+    ) -> Result<SavedWebhook, Refused> {
         let profile = self.profile_of(workspace)?;
-        self.webhook(workspace, id).ok_or(Rejection::NoWebhook)?;
-        self.check(&draft, &profile, false)?;
-        let change = Box::new(self.seal(workspace, draft)?);
-        webhook(self.ask(Command::ChangeWebhook { workspace, id, change }).await?)
+        let old = self.webhook(workspace, id).ok_or(Rejection::NoWebhook)?;
+        let current = old.settings.signing.as_ref().map(|signing| signing.key.scheme);
+        self.check(&draft, &profile, current, false)?;
+        let (change, signing_secret) = self.seal(workspace, draft, &profile, current)?;
+        let change = Box::new(change);
+        let reply = self.ask(Command::ChangeWebhook { workspace, id, change }).await?;
+        Ok(SavedWebhook { webhook: webhook(reply), signing_secret })
+    }
+
+    /// Has a webhook sign with a new secret of the scheme that it has. The one it had signs along for `grace`.
+    ///
+    /// # Errors
+    /// When there is no such webhook, or it does not sign, or too many replaced secrets sign along already.
+    pub async fn rotate_secret(
+        &self,
+        workspace: WorkspaceId,
+        id: WebhookId,
+        grace: Millis,
+    ) -> Result<SavedWebhook, Refused> {
+        let old = self.webhook(workspace, id).ok_or(Rejection::NoWebhook)?;
+        let scheme = old.settings.signing.as_ref().ok_or(Rejection::NotSigned)?.key.scheme;
+        let sealing_key = self.workspace(workspace).ok_or(Rejection::NoWorkspace)?.sealing_key;
+        let (fresh, text) = self.draw_signing_key(sealing_key, scheme)?;
+        let reply = self.ask(Command::RotateSecret { workspace, id, fresh, grace }).await?;
+        Ok(SavedWebhook { webhook: webhook(reply), signing_secret: Some(text) })
     }
 
     /// Deletes a webhook and cancels what is pending for it.
@@ -125,8 +158,15 @@ impl Handle {
     }
 
     /// Everything that is wrong with a draft; the URL's host when there is nothing.
-    fn check(&self, draft: &WebhookDraft, profile: &Profile, is_new: bool) -> Result<Option<String>, Refused> {
+    fn check(
+        &self,
+        draft: &WebhookDraft,
+        profile: &Profile,
+        signs_by: Option<Scheme>,
+        is_new: bool,
+    ) -> Result<Option<String>, Refused> {
         let mut faults = draft.faults(profile, is_new);
+        faults.extend(signing::wish(draft, profile, signs_by).err());
         let host = draft.url.value().and_then(|url| match self.check_url(url) {
             Ok(host) => Some(host),
             Err(fault) => {
@@ -145,10 +185,21 @@ impl Handle {
         Ok(target.host().to_owned())
     }
 
-    /// The draft with its secrets sealed. It has no faults.
-    fn seal(&self, workspace: WorkspaceId, draft: WebhookDraft) -> Result<Change, Refused> {
+    /// The draft with its secrets sealed, and the secret that was made for it. It has no faults.
+    fn seal(
+        &self,
+        workspace: WorkspaceId,
+        mut draft: WebhookDraft,
+        profile: &Profile,
+        signs_by: Option<Scheme>,
+    ) -> Result<(Change, Option<SecretString>), Refused> {
         let key = self.workspace(workspace).ok_or(Rejection::NoWorkspace)?.sealing_key;
         let seal = |secret: &str| self.0.keyring.seal(key, secret).ok_or(Refused::KeyMissing);
+        let wish = signing::wish(&draft, profile, signs_by).map_err(|fault| Refused::Invalid(vec![fault]))?;
+        let (signing, signing_secret) = self.signing(key, wish)?;
+        if profile.signing.is_some() {
+            draft.secret = Field::Absent;
+        }
         let secret = sealed(draft.secret, seal)?;
         let headers = match draft.headers {
             Field::Absent => None,
@@ -160,7 +211,7 @@ impl Handle {
                     .collect::<Result<_, Refused>>()?,
             ),
         };
-        Ok(Change {
+        let change = Change {
             name: draft.name.value().map(|name| name.as_str().into()),
             description: draft.description.map_or(None, |text| Some(text.into())),
             url: draft.url.map_or("".into(), Into::into),
@@ -173,7 +224,9 @@ impl Handle {
             retry_policy: draft.retry_policy.map_or(None, |policy| policy.policy()),
             timeout: draft.timeout_ms.map_or(TIMEOUT_DEFAULT, postrider_core::Millis),
             rate_limit: draft.rate_limit.map_or(None, draft::rate_limit),
-        })
+            signing,
+        };
+        Ok((change, signing_secret))
     }
 
     fn sample(&self, workspace: WorkspaceId, event_type: &str) -> Result<(Event, bytes::Bytes), Refused> {
@@ -219,9 +272,9 @@ fn boxed(texts: Vec<String>) -> Vec<Box<str>> {
     texts.into_iter().map(Into::into).collect()
 }
 
-fn webhook(reply: Reply) -> Result<Arc<Webhook>, Refused> {
+fn webhook(reply: Reply) -> Arc<Webhook> {
     match reply {
-        Reply::Webhook(webhook) => Ok(webhook),
+        Reply::Webhook(webhook) => webhook,
         other => unreachable!("a webhook's command is answered by Webhook, not {other:?}"),
     }
 }

@@ -59,7 +59,7 @@ pub async fn subscribe(handle: &Handle, url: &str, delays: &[&str]) -> (Workspac
         retry_policy: Field::Set(PolicyDraft { delays: delays.iter().map(|d| d.to_string()).collect(), jitter: 0.0 }),
         ..WebhookDraft::default()
     };
-    let webhook = handle.create_webhook(workspace.id, draft).await.unwrap();
+    let webhook = handle.create_webhook(workspace.id, draft).await.unwrap().webhook;
     (workspace.id, webhook.id)
 }
 

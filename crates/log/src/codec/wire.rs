@@ -1,6 +1,22 @@
 //! The wire types of facts, and the way from and to the domain's.
 
+/// Both directions of a fieldless enum's byte; the order is for ever.
+macro_rules! byte_enum {
+    ($to:ident, $from:ident, $type:ident: $($byte:literal = $variant:ident),+) => {
+        fn $to(value: $type) -> u8 {
+            match value { $($type::$variant => $byte),+ }
+        }
+        fn $from(byte: u8) -> Result<$type, String> {
+            match byte {
+                $($byte => Ok($type::$variant),)+
+                other => Err(format!(concat!("{} is not a ", stringify!($type)), other)),
+            }
+        }
+    };
+}
+
 mod restated;
+mod signing;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,6 +34,7 @@ use postrider_core::workspace::{Key, KeyHash, Scopes};
 use postrider_core::{AttemptId, DeliveryKey, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
 
 use restated::{WireCarried, WireRestated};
+use signing::WireSigning;
 
 /// Block and index apart, since both are small where the packed number is large.
 type At = (u64, u32);
@@ -60,6 +77,10 @@ pub(super) enum WireFact<'a> {
     EventCarried(WireCarried<'a>),
     /// 15
     Restated(WireRestated<'a>),
+    /// 16: a webhook that signs was made.
+    SigningWebhookCreated(WireWebhook<'a>, WireSigning<'a>),
+    /// 17: a webhook was changed that signs.
+    SigningWebhookChanged(WireWebhook<'a>, WireSigning<'a>),
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -196,21 +217,6 @@ fn time(span: Span, base: Time) -> Time {
     Time(base.0.wrapping_add(span as u64))
 }
 
-/// Both directions of a fieldless enum's byte; the order is for ever.
-macro_rules! byte_enum {
-    ($to:ident, $from:ident, $type:ident: $($byte:literal = $variant:ident),+) => {
-        fn $to(value: $type) -> u8 {
-            match value { $($type::$variant => $byte),+ }
-        }
-        fn $from(byte: u8) -> Result<$type, String> {
-            match byte {
-                $($byte => Ok($type::$variant),)+
-                other => Err(format!(concat!("{} is not a ", stringify!($type)), other)),
-            }
-        }
-    };
-}
-
 byte_enum!(status_byte, status, Status: 0 = Pending, 1 = Succeeded, 2 = Exhausted, 3 = Removed, 4 = Cancelled);
 byte_enum!(outcome_byte, outcome, Outcome:
     0 = Succeeded, 1 = Retrying, 2 = Exhausted, 3 = Removed, 4 = Cancelled, 5 = Failed);
@@ -228,8 +234,20 @@ impl<'a> WireFact<'a> {
             Fact::WorkspaceDeleted { id } => WireFact::WorkspaceDeleted(at(id.0)),
             Fact::KeyCreated(key) => WireFact::KeyCreated(WireKey::from_domain(key, base)),
             Fact::KeyRevoked { workspace, id } => WireFact::KeyRevoked(at(workspace.0), at(id.0)),
-            Fact::WebhookCreated(webhook) => WireFact::WebhookCreated(WireWebhook::from_domain(webhook, base)),
-            Fact::WebhookChanged(webhook) => WireFact::WebhookChanged(WireWebhook::from_domain(webhook, base)),
+            Fact::WebhookCreated(webhook) => match &webhook.settings.signing {
+                None => WireFact::WebhookCreated(WireWebhook::from_domain(webhook, base)),
+                Some(signing) => WireFact::SigningWebhookCreated(
+                    WireWebhook::from_domain(webhook, base),
+                    WireSigning::from_domain(signing, base),
+                ),
+            },
+            Fact::WebhookChanged(webhook) => match &webhook.settings.signing {
+                None => WireFact::WebhookChanged(WireWebhook::from_domain(webhook, base)),
+                Some(signing) => WireFact::SigningWebhookChanged(
+                    WireWebhook::from_domain(webhook, base),
+                    WireSigning::from_domain(signing, base),
+                ),
+            },
             Fact::WebhookDeleted { workspace, id } => WireFact::WebhookDeleted(at(workspace.0), id.0),
             Fact::EventAccepted(event) => WireFact::EventAccepted(WireEvent::from_domain(event)),
             Fact::AttemptFinished { cell, was, attempt } => WireFact::AttemptFinished(
@@ -275,6 +293,12 @@ impl<'a> WireFact<'a> {
             WireFact::KeyRevoked(of, id) => Fact::KeyRevoked { workspace: workspace(of)?, id: KeyId(position(id)?) },
             WireFact::WebhookCreated(webhook) => Fact::WebhookCreated(Arc::new(webhook.into_domain(base)?)),
             WireFact::WebhookChanged(webhook) => Fact::WebhookChanged(Arc::new(webhook.into_domain(base)?)),
+            WireFact::SigningWebhookCreated(webhook, signing) => {
+                Fact::WebhookCreated(Arc::new(webhook.into_signing(signing, base)?))
+            }
+            WireFact::SigningWebhookChanged(webhook, signing) => {
+                Fact::WebhookChanged(Arc::new(webhook.into_signing(signing, base)?))
+            }
             WireFact::WebhookDeleted(of, id) => Fact::WebhookDeleted { workspace: workspace(of)?, id: WebhookId(id) },
             WireFact::EventAccepted(event) => Fact::EventAccepted(Arc::new(event.into_domain(here, base)?)),
             WireFact::AttemptFinished(cell, was, attempt) => Fact::AttemptFinished {
@@ -373,6 +397,7 @@ impl<'a> WireWebhook<'a> {
             }),
             timeout: Millis(self.timeout_ms),
             rate_limit: NonZeroU32::new(self.rate_limit),
+            signing: None,
         };
         Ok(Webhook {
             id: WebhookId(self.id),
@@ -383,6 +408,14 @@ impl<'a> WireWebhook<'a> {
             version: position(self.version)?,
             revision: position(self.revision)?,
         })
+    }
+}
+
+impl WireWebhook<'_> {
+    fn into_signing(self, signing: WireSigning<'_>, base: Time) -> Result<Webhook, String> {
+        let mut webhook = self.into_domain(base)?;
+        webhook.settings.signing = Some(signing.into_domain(base)?);
+        Ok(webhook)
     }
 }
 

@@ -31,7 +31,12 @@ impl Checker {
         let Some((ended, exchange)) = flight.ended.clone() else {
             return Err(broken!(9, "an outcome of {key} before the receiver answered"));
         };
-        law!(9, attempt.exchange == exchange, "{key} came to {exchange:?} and is filed as {:?}", attempt.exchange);
+        // Of a 410 the decision may say what it did about it; what was measured stays as it was.
+        let mut filed = attempt.exchange.clone();
+        if let (Some(410), Some(filed), Some(measured)) = (filed.status_code, &mut filed.failure, &exchange.failure) {
+            filed.message = measured.message.clone();
+        }
+        law!(9, filed == exchange, "{key} came to {exchange:?} and is filed as {:?}", attempt.exchange);
         let expected =
             self.after(&old, number, exchange.failure.is_none(), ended, now, exchange.retry_after.map(|r| r.0));
         let is_due = expected.due.is_none_or(|(least, most)| (least..=most).contains(&cell.due.0));

@@ -70,6 +70,7 @@ pub fn settings(events: &[&str]) -> Settings {
         retry_policy: None,
         timeout: TIMEOUT_DEFAULT,
         rate_limit: None,
+        signing: None,
     }
 }
 
@@ -244,6 +245,21 @@ impl Story {
             Measured { started, exchange, body: Bytes::new(), crc32c: 0, webhook_version: Position::new(0, 0) };
         self.tell(Command::Finish(Finish { key, measured })).expect("a delivery that was attempted is known");
         self.in_flight.remove(&key);
+        self.cells[&key]
+    }
+
+    /// Ends with this status, sent with the webhook's version `version`.
+    pub fn answer(&mut self, key: DeliveryKey, status: u16, version: Position) -> Cell {
+        let kind = ErrorKind::HttpStatus;
+        let exchange = Exchange {
+            duration: Millis(20),
+            status_code: Some(status),
+            failure: (status >= 300).then(|| Failure { kind, message: kind.as_str().into() }),
+            retry_after: None,
+        };
+        let measured =
+            Measured { started: self.now, exchange, body: Bytes::new(), crc32c: 0, webhook_version: version };
+        self.tell(Command::Finish(Finish { key, measured })).expect("a delivery that was attempted is known");
         self.cells[&key]
     }
 

@@ -56,6 +56,7 @@ impl Stage {
             retry_policy: None,
             timeout: TIMEOUT_DEFAULT,
             rate_limit: None,
+            signing: None,
         };
         stage.run(Command::CreateWebhook { workspace: stage.workspace, settings: Box::new(settings) });
         stage

@@ -138,6 +138,7 @@ impl Story {
             retry_policy: Some(RetryPolicy { delays, jitter_permille: 0 }),
             timeout: TIMEOUT_DEFAULT,
             rate_limit: None,
+            signing: None,
         };
         match self.tell(Command::CreateWebhook { workspace: self.workspace, settings: Box::new(settings) }) {
             Ok(Reply::Webhook(webhook)) => webhook.id,

@@ -11,6 +11,7 @@ use postrider_core::machine::event_cells;
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
 use postrider_core::sealed::{Sealed, SealingKeyId};
+use postrider_core::signing::{RetiredKey, Scheme, Signing, SigningKey};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes, Workspace};
 use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId, limits};
@@ -65,13 +66,24 @@ fn policy() -> impl Strategy<Value = RetryPolicy> {
         .prop_map(|(delays, jitter_permille)| RetryPolicy { delays: delays.into(), jitter_permille })
 }
 
+fn signing_key() -> impl Strategy<Value = SigningKey> {
+    (select(vec![Scheme::V1, Scheme::V1a]), sealed(), of(any::<[u8; 32]>()))
+        .prop_map(|(scheme, secret, public_key)| SigningKey { scheme, secret, public_key })
+}
+
+fn signing() -> impl Strategy<Value = Signing> {
+    let retired = (signing_key(), time()).prop_map(|(key, until)| RetiredKey { key, until });
+    (signing_key(), vec(retired, 0..3)).prop_map(|(key, retired)| Signing { key, retired })
+}
+
 fn settings() -> impl Strategy<Value = Settings> {
     let campaign = (text(), any::<bool>()).prop_map(|(text, is_number)| CampaignId { text, is_number });
     let labels = (text(), of(text()), text(), vec(text(), 0..4), vec(campaign, 0..4), vec(text(), 0..4));
-    let rest = (any::<bool>(), of(sealed()), vec((text(), sealed()), 0..3), of(policy()), millis(), any::<u32>());
+    let sent = (of(sealed()), vec((text(), sealed()), 0..3), of(signing()));
+    let rest = (any::<bool>(), sent, of(policy()), millis(), any::<u32>());
     (labels, rest).prop_map(|(labels, rest)| {
         let (name, description, url, events, campaign_ids, custom_fields) = labels;
-        let (enabled, secret, headers, retry_policy, timeout, rate) = rest;
+        let (enabled, (secret, headers, signing), retry_policy, timeout, rate) = rest;
         let rate_limit = NonZeroU32::new(rate);
         Settings {
             name,
@@ -86,6 +98,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             retry_policy,
             timeout,
             rate_limit,
+            signing,
         }
     })
 }

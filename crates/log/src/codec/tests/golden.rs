@@ -10,6 +10,7 @@ use postrider_core::fact::{Fact, Restated};
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
 use postrider_core::sealed::{Sealed, SealingKeyId};
+use postrider_core::signing::{RetiredKey, Scheme, Signing, SigningKey};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes, Workspace};
 use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
@@ -46,6 +47,7 @@ fn webhook() -> Arc<Webhook> {
         retry_policy: Some(RetryPolicy { delays: [Millis(1), Millis(30_000)].into(), jitter_permille: 100 }),
         timeout: Millis(15_000),
         rate_limit: NonZeroU32::new(50),
+        signing: None,
     };
     Arc::new(Webhook {
         id: WebhookId(9),
@@ -74,7 +76,19 @@ fn bare_webhook() -> Arc<Webhook> {
         retry_policy: None,
         timeout: Millis(1_000),
         rate_limit: None,
+        signing: None,
     };
+    Arc::new(webhook)
+}
+
+/// A webhook that signs by Ed25519, and by an HMAC secret before it.
+fn signing_webhook() -> Arc<Webhook> {
+    let mut webhook = Webhook::clone(&bare_webhook());
+    let retired = SigningKey { scheme: Scheme::V1, secret: sealed(0x33), public_key: None };
+    webhook.settings.signing = Some(Signing {
+        key: SigningKey { scheme: Scheme::V1a, secret: sealed(0x44), public_key: Some([0x55; 32]) },
+        retired: vec![RetiredKey { key: retired, until: LATER }],
+    });
     Arc::new(webhook)
 }
 
@@ -199,6 +213,27 @@ fn golden() -> Vec<(Fact, &'static str)> {
 22222222222222222222022223010201fb307564fb983a32fcdf22020000fb2c01020801",
         ),
         (Fact::WebhookChanged(bare_webhook()), "07090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801"),
+        (
+            Fact::WebhookCreated(signing_webhook()),
+            "10090700014f000175010174000000000000fbe80300fcdf22020000fb2c0102080101fdefcdab8967452301\
+4444444444444444444444444444444444444444444444440244450155555555555555555555555555555555\
+555555555555555555555555555555550100fdefcdab89674523013333333333333333333333333333333333\
+3333333333333302333400fb60ea",
+        ),
+        (
+            Fact::WebhookChanged(signing_webhook()),
+            "11090700014f000175010174000000000000fbe80300fcdf22020000fb2c0102080101fdefcdab8967452301\
+4444444444444444444444444444444444444444444444440244450155555555555555555555555555555555\
+555555555555555555555555555555550100fdefcdab89674523013333333333333333333333333333333333\
+3333333333333302333400fb60ea",
+        ),
+        (
+            Fact::Restated(Restated::Webhook(signing_webhook())),
+            "0f07090700014f000175010174000000000000fbe80300fcdf22020000fb2c0102080101fdefcdab89674523\
+0144444444444444444444444444444444444444444444444402444501555555555555555555555555555555\
+55555555555555555555555555555555550100fdefcdab896745230133333333333333333333333333333333\
+333333333333333302333400fb60ea",
+        ),
         (Fact::WebhookDeleted { workspace: id, id: WebhookId(9) }, "08070009"),
         (
             event(),

@@ -12,7 +12,7 @@ use postrider_core::sealed::SealingKeyId;
 use postrider_core::workspace::Workspace;
 use postrider_core::{Time, WebhookId, WorkspaceId};
 
-use super::{At, Span, WireCell, WireEvent, WireKey, WireWebhook, at, position, span, time};
+use super::{At, Span, WireCell, WireEvent, WireKey, WireSigning, WireWebhook, at, position, span, time};
 
 /// The event with its own position and time of acceptance, and its deliveries.
 #[derive(Encode, BorrowDecode)]
@@ -40,6 +40,8 @@ pub(in crate::codec) enum WireRestated<'a> {
     Pending(u64, u64),
     /// 6
     End,
+    /// 7: a version of a webhook that signs.
+    SigningWebhook(Box<WireWebhook<'a>>, WireSigning<'a>),
 }
 
 impl<'a> WireCarried<'a> {
@@ -73,7 +75,13 @@ impl<'a> WireRestated<'a> {
                 span(of.created_at, base),
                 of.keys.values().map(|key| WireKey::from_domain(key, base)).collect(),
             ),
-            Restated::Webhook(webhook) => WireRestated::Webhook(Box::new(WireWebhook::from_domain(webhook, base))),
+            Restated::Webhook(webhook) => {
+                let wire = Box::new(WireWebhook::from_domain(webhook, base));
+                match &webhook.settings.signing {
+                    None => WireRestated::Webhook(wire),
+                    Some(signing) => WireRestated::SigningWebhook(wire, WireSigning::from_domain(signing, base)),
+                }
+            }
             Restated::WebhookDeleted(id, deleted) => WireRestated::WebhookDeleted(id.0, at(*deleted)),
             Restated::Pending(webhook, count) => WireRestated::Pending(webhook.0, *count),
             Restated::End => WireRestated::End,
@@ -99,6 +107,9 @@ impl<'a> WireRestated<'a> {
                 }))
             }
             WireRestated::Webhook(webhook) => Restated::Webhook(Arc::new(webhook.into_domain(base)?)),
+            WireRestated::SigningWebhook(webhook, signing) => {
+                Restated::Webhook(Arc::new(webhook.into_signing(signing, base)?))
+            }
             WireRestated::WebhookDeleted(id, deleted) => Restated::WebhookDeleted(WebhookId(id), position(deleted)?),
             WireRestated::Pending(webhook, count) => Restated::Pending(WebhookId(webhook), count),
             WireRestated::End => Restated::End,
