@@ -45,6 +45,23 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// As it is written: in the largest unit that keeps it whole.
+pub fn duration_text(duration: Duration) -> String {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    in_unit(ms, &DURATION_UNITS)
+}
+
+/// As it is written: in the largest unit that keeps it whole.
+pub fn size_text(bytes: u64) -> String {
+    in_unit(bytes, &SIZE_UNITS)
+}
+
+fn in_unit(number: u64, units: &[(&str, u64)]) -> String {
+    let whole = units.iter().rev().find(|(_, factor)| number > 0 && number.is_multiple_of(*factor));
+    let (unit, factor) = whole.unwrap_or(&units[0]);
+    format!("{}{unit}", number / factor)
+}
+
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
@@ -73,6 +90,17 @@ mod tests {
         for bad in ["64MB", "64", "MiB", "1.5MiB", "99999999999GiB"] {
             assert!(size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_written() {
+        for text in ["0ms", "1ms", "1500ms", "30s", "90s", "12h", "30d", "365d"] {
+            assert_eq!(duration_text(duration(text).unwrap()), text);
+        }
+        for text in ["0B", "17B", "1KiB", "1025B", "256KiB", "64MiB", "20GiB", "1536MiB"] {
+            assert_eq!(size_text(size(text).unwrap()), text);
+        }
+        assert_eq!((duration_text(Duration::from_secs(86_400)), size_text(1024)), ("1d".into(), "1KiB".into()));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The server's configuration: option, then environment, then file, then default.
 //!
 //! [`Settings`] is what one source names, and is at once the command line's options and the file's keys, so that the two cannot differ.
-//! [`Config`] is what they come to.
+//! [`Layers`] are all sources, one over the other; [`Config`] is what they come to.
+
+mod shown;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,11 +16,13 @@ use serde::{Deserialize, Deserializer};
 use crate::args;
 use crate::commands::Usage;
 
+pub use shown::{Layer, Row};
+
 /// The file that is read when none is named, if it is there.
 const FILE_DEFAULT: &str = "postrider.toml";
 
 /// What the command line and the environment, or a file, say. What is `None` is not named.
-#[derive(clap::Args, Deserialize, Default)]
+#[derive(clap::Args, Clone, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one, which the first line names [default: 127.0.0.1:8080]
@@ -73,7 +77,7 @@ pub struct Settings {
 }
 
 /// Where deliveries may go.
-#[derive(clap::Args, Deserialize, Default)]
+#[derive(clap::Args, Clone, Deserialize, Default)]
 #[command(next_help_heading = "Where deliveries may go")]
 #[serde(deny_unknown_fields, default)]
 struct Egress {
@@ -93,7 +97,7 @@ struct Egress {
 }
 
 /// Attempts in flight at the most.
-#[derive(clap::Args, Deserialize, Default)]
+#[derive(clap::Args, Clone, Deserialize, Default)]
 #[command(next_help_heading = "Attempts in flight")]
 #[serde(deny_unknown_fields, default)]
 struct Permits {
@@ -135,46 +139,85 @@ pub struct Config {
 }
 
 const EVENT_BYTES_MAX: u64 = 1 << 20;
-const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const SEGMENT_RANGE: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
 
-impl Settings {
-    /// What the options and the file at `file` come to.
+/// What each source names.
+pub struct Layers {
+    /// By option or in the environment.
+    named: Settings,
+    file: Settings,
+    /// The file, if there is one.
+    pub path: Option<PathBuf>,
+    default: Settings,
+}
+
+impl Layers {
+    /// Over the file at `file`, or the one that is read when none is named.
+    ///
+    /// # Errors
+    /// [`Usage`] when the file can't be read, with the key that can't be meant.
+    pub fn new(named: Settings, file: Option<&Path>) -> anyhow::Result<Layers> {
+        let (path, file) = read(file)?.unzip();
+        Ok(Layers { named, file: file.unwrap_or_default(), path, default: Settings::default_values() })
+    }
+
+    /// What they come to.
     ///
     /// # Errors
     /// [`Usage`] with the option or key that can't be meant.
-    pub fn resolve(self, file: Option<&Path>) -> anyhow::Result<Config> {
-        let merged = self.or(read(file)?);
+    pub fn resolve(&self) -> anyhow::Result<Config> {
+        let merged = self.named.clone().or(self.file.clone()).or(self.default.clone());
         merged.check().map_err(Usage)?;
-        let data = merged.data.clone().unwrap_or_else(|| "postrider-data".into());
-        let event_bytes_max = merged.event_max.unwrap_or(256 << 10) as usize;
+        let data = value(merged.data.clone());
+        let event_bytes_max = value(merged.event_max) as usize;
         Ok(Config {
             engine: merged.engine(&data, event_bytes_max)?,
-            listen: merged.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen: value(merged.listen),
             data,
             admin_key: merged.admin_key.map(SecretString::from),
             init: merged.init,
-            rate_limit: merged.rate_limit.unwrap_or(100),
+            rate_limit: value(merged.rate_limit),
             event_bytes_max,
-            grace: merged.grace.unwrap_or(Duration::from_secs(20)),
-            log: merged
-                .log
-                .as_deref()
-                .unwrap_or("info")
-                .parse()
-                .map_err(|_| Usage("log: one of error, warn, info, debug".into()))?,
+            grace: value(merged.grace),
+            log: value(merged.log).parse().map_err(|_| Usage("log: one of error, warn, info, debug".into()))?,
             egress_addresses: merged.egress.addresses,
         })
     }
+}
+
+/// Of a choice that has a default.
+fn value<T>(setting: Option<T>) -> T {
+    setting.expect("the defaults have a value for it")
+}
+
+impl Settings {
+    /// Of every choice that has one value by default.
+    fn default_values() -> Settings {
+        Settings {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data: Some("postrider-data".into()),
+            rate_limit: Some(100),
+            event_max: Some(256 << 10),
+            grace: Some(Duration::from_secs(20)),
+            segment: Some(64 << 20),
+            retention: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+            clock: Some("boot".into()),
+            log: Some("info".into()),
+            egress: Egress { https_only: Some(false), ..Egress::default() },
+            permits: Permits { global: Some(1024), per_webhook: Some(32), per_host: Some(64) },
+            ..Settings::default()
+        }
+    }
 
     fn engine(&self, data: &Path, event_bytes_max: usize) -> anyhow::Result<EngineBuilder> {
-        let permits = &self.permits;
-        let (global, webhook, host) = (permits.global, permits.per_webhook, permits.per_host);
+        let Permits { global, per_webhook, per_host } = &self.permits;
         let mut engine = EngineBuilder::default()
             .data(data)
             .event_bytes_max(event_bytes_max)
-            .https_only(self.egress.https_only.unwrap_or(false))
-            .permits(global.unwrap_or(1024), webhook.unwrap_or(32), host.unwrap_or(64));
+            .https_only(value(self.egress.https_only))
+            .permits(value(*global), value(*per_webhook), value(*per_host))
+            .retention(value(self.retention), self.retention_bytes)
+            .segment_bytes(u32::try_from(value(self.segment))?);
         for range in &self.egress.allow {
             engine = engine.allow(range);
         }
@@ -183,12 +226,8 @@ impl Settings {
                 .map_err(|e| Usage(format!("egress.ca_files: {}: {e}", path.display())))?;
             engine = engine.trust(pem);
         }
-        engine = engine.retention(self.retention.unwrap_or(RETENTION_DEFAULT), self.retention_bytes);
         if let Some(workers) = self.workers {
             engine = engine.workers(workers);
-        }
-        if let Some(bytes) = self.segment {
-            engine = engine.segment_bytes(u32::try_from(bytes)?);
         }
         if self.clock.as_deref() == Some("wall") {
             engine = engine.clock(ClockMode::Wall);
@@ -264,14 +303,16 @@ fn profiles() -> Vec<String> {
     Profile::built_in().into_iter().map(|p| p.name.to_string()).collect()
 }
 
-fn read(file: Option<&Path>) -> anyhow::Result<Settings> {
+/// The file and what it names; `None` where none is named and none is there.
+fn read(file: Option<&Path>) -> anyhow::Result<Option<(PathBuf, Settings)>> {
     let path = file.unwrap_or(Path::new(FILE_DEFAULT));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(e) if file.is_none() && e.kind() == std::io::ErrorKind::NotFound => return Ok(Settings::default()),
+        Err(e) if file.is_none() && e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Usage(format!("{}: {e}", path.display())).into()),
     };
-    toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())).into())
+    let settings = toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    Ok(Some((path.to_owned(), settings)))
 }
 
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

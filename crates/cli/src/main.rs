@@ -14,9 +14,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{Usage, demo, log, publish, serve, sink};
+use commands::{Usage, backup, completions, config_show, demo, log, openapi, publish, serve, sink};
 
 /// Deliver webhooks: take events over HTTP, send them to whoever wants them, retry by a published schedule, show every attempt.
 ///
@@ -38,6 +38,11 @@ enum Command {
     Sink(sink::Args),
     Publish(publish::Args),
     Log(log::Args),
+    Backup(backup::Args),
+    #[command(subcommand)]
+    Config(config_show::Command),
+    Openapi(openapi::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,11 +56,15 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return complain(&usage_line(&error), 2),
     };
     let result = match cli.command {
-        Command::Serve(args) => serve::run(*args),
+        Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Sink(args) => sink::run(args),
         Command::Publish(args) => publish::run(args),
         Command::Log(args) => log::run(args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Config(command) => config_show::run(&command),
+        Command::Openapi(args) => openapi::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     };
     match result {
         Ok(code) => code,

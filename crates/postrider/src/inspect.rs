@@ -89,20 +89,36 @@ impl LogFolder {
     /// The payloads that a fact made superfluous, each with that fact, which comes after it: those of events that were erased, and the
     /// old ones of events that were carried.
     pub(crate) fn erased(&self) -> Result<BTreeMap<Position, Position>, InspectError> {
-        let (mut carried, mut erased) = (BTreeMap::new(), BTreeMap::new());
+        let mut erasures = Erasures::default();
         for stored in self.records() {
-            let Record { position, fact, .. } = stored?.record;
-            match fact {
-                Fact::EventErased { event, .. } => {
-                    erased.insert(carried.get(&event).copied().unwrap_or(event), position);
-                }
-                Fact::EventCarried { event, .. } => {
-                    erased.insert(carried.insert(event.at, position).unwrap_or(event.at), position);
-                }
-                _ => {}
-            }
+            erasures.take(&stored?.record);
         }
-        Ok(erased)
+        Ok(erasures.erased)
+    }
+}
+
+/// The payloads that the facts read so far made superfluous.
+#[derive(Default)]
+pub(crate) struct Erasures {
+    /// Event → its newest payload, where that is not the first.
+    carried: BTreeMap<Position, Position>,
+    /// Payload → the fact.
+    pub(crate) erased: BTreeMap<Position, Position>,
+}
+
+impl Erasures {
+    /// Records come in order.
+    pub(crate) fn take(&mut self, record: &Record) {
+        match &record.fact {
+            Fact::EventErased { event, .. } => {
+                self.erased.insert(self.carried.get(event).copied().unwrap_or(*event), record.position);
+            }
+            Fact::EventCarried { event, .. } => {
+                let old = self.carried.insert(event.at, record.position).unwrap_or(event.at);
+                self.erased.insert(old, record.position);
+            }
+            _ => {}
+        }
     }
 }
 

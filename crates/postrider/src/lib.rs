@@ -35,9 +35,11 @@
 //! through `tracing`, and a log that can't be written shows as [`Stopped::Poisoned`] and as [`Refused::Closed`].
 //! With the feature `http`, [`http`] serves the API of the binary.
 
+pub mod backup;
 mod builder;
 mod folder;
 pub mod inspect;
+mod new_folder;
 pub mod salvage;
 
 pub use builder::EngineBuilder;

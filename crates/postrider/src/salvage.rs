@@ -3,9 +3,8 @@
 //! The damaged folder is only read; it is held meanwhile, so that no server starts on it. The keys go first and the log's `HEAD` last, so
 //! that a salvage which was cut off leaves a folder that an engine refuses, and never a log without its keys.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use postrider_core::Position;
@@ -16,6 +15,7 @@ pub use postrider_log::journal::{Missing, Salvaged};
 use postrider_log::{Fault, LogId};
 
 use crate::inspect::{InspectError, LogFolder};
+use crate::new_folder::{self, FolderError, Keys, MASTER_KEY};
 
 /// What a salvage has brought.
 #[derive(Debug)]
@@ -87,10 +87,14 @@ impl From<OpenError> for SalvageError {
     }
 }
 
-const MASTER_KEY: &str = "master.key";
-const KEYS: &str = "keys";
-/// Beside the folder of keys.
-const KEY_FILES: [&str; 2] = [MASTER_KEY, "admin.key"];
+impl From<FolderError> for SalvageError {
+    fn from(error: FolderError) -> SalvageError {
+        match error {
+            FolderError::NotEmpty(folder) => SalvageError::NotEmpty(folder),
+            FolderError::File(path, error) => SalvageError::File(path, error),
+        }
+    }
+}
 
 /// Copies every whole block of the log in the data folder `from`, and all keys, into the data folder `to`, which is empty or not there.
 ///
@@ -100,8 +104,8 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Salvage, SalvageError> {
     // Whether there is anything to salvage, before anything is made.
     LogFolder::open(from)?;
     let _held = hold(from)?;
-    make_empty(to)?;
-    let keys = copy_keys(from, to)?;
+    new_folder::make_empty(to)?;
+    let keys = Keys::read(from)?.write(to)?;
     let mut log = journal::salvage(from, to, Options::new(new_log_id(), SystemHands.wall()))?;
     let erased = LogFolder::open(to)?.erased().map_err(SalvageError::Facts)?;
     log.payloads.retain(|damage| position(damage).is_none_or(|at| !erased.contains_key(&at)));
@@ -125,65 +129,6 @@ fn hold(data: &Path) -> Result<Option<File>, SalvageError> {
         // A file system without locks.
         Err(fs::TryLockError::Error(_)) => Ok(None),
     }
-}
-
-fn make_empty(folder: &Path) -> Result<(), SalvageError> {
-    let failed = |error| SalvageError::File(folder.into(), error);
-    match fs::read_dir(folder) {
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(SalvageError::NotEmpty(folder.into())),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_folder(folder).map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(SalvageError::NotEmpty(folder.into())),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// Copies the keys there are; says which.
-fn copy_keys(from: &Path, to: &Path) -> Result<Vec<String>, SalvageError> {
-    let mut names: Vec<String> = KEY_FILES.iter().map(|&name| name.to_owned()).collect();
-    let keys = from.join(KEYS);
-    if keys.is_dir() {
-        let failed = |error| SalvageError::File(keys.clone(), error);
-        for entry in fs::read_dir(&keys).map_err(failed)? {
-            names.push(format!("{KEYS}/{}", entry.map_err(failed)?.file_name().to_string_lossy()));
-        }
-        make_folder(&to.join(KEYS)).map_err(|error| SalvageError::File(to.join(KEYS), error))?;
-    }
-    names.retain(|name| from.join(name).is_file());
-    names.sort_unstable();
-    for name in &names {
-        copy_key(&from.join(name), &to.join(name))?;
-    }
-    for folder in [to.to_owned(), to.join(KEYS)].iter().filter(|folder| folder.is_dir()) {
-        sync(folder).map_err(|error| SalvageError::File(folder.clone(), error))?;
-    }
-    Ok(names)
-}
-
-/// Durable when it returns, but for its name. Readable by its owner only.
-fn copy_key(from: &Path, to: &Path) -> Result<(), SalvageError> {
-    let bytes = fs::read(from).map_err(|error| SalvageError::File(from.into(), error))?;
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
-        file.write_all(&bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|error| SalvageError::File(to.into(), error))
-}
-
-/// With what is above it; for its owner only.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    match folder.canonicalize()?.parent() {
-        Some(parent) => sync(parent),
-        None => Ok(()),
-    }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[expect(clippy::disallowed_methods, reason = "names a log and decides nothing; there is no engine here to draw it")]

@@ -1,12 +1,17 @@
 //! One file a subcommand: its options and what it does. What several commands share lives beside this folder.
 
+pub mod backup;
+pub mod completions;
+pub mod config_show;
 pub mod demo;
 pub mod log;
+pub mod openapi;
 pub mod publish;
 pub mod serve;
 pub mod sink;
 
 use std::fmt;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// A wrong option or configuration that only shows after parsing: exit 2 instead of 1.
@@ -27,4 +32,13 @@ pub fn about(data: &Path, error: impl Into<anyhow::Error>) -> anyhow::Error {
     let text = format!(" {error} ");
     let named = [" ", "/"].iter().any(|after| text.contains(&format!(" {data}{after}")));
     if named { error } else { error.context(data) }
+}
+
+/// Writes to stdout. That whoever reads has seen enough is no error.
+pub fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Usage, about};
-use crate::config::{Config, Settings};
+use crate::config::{Config, Layers, Settings};
 use crate::limits::ADMIN_KEY_SHORT;
 
 /// Run the server: take events, deliver them, retry, show every attempt.
@@ -29,10 +29,20 @@ pub struct Args {
     settings: Settings,
 }
 
+impl Args {
+    /// What they and the file name.
+    ///
+    /// # Errors
+    /// [`Usage`] when the file can't be read.
+    pub fn layers(&self) -> anyhow::Result<Layers> {
+        Layers::new(self.settings.clone(), self.config.as_deref())
+    }
+}
+
 /// # Errors
 /// [`Usage`] for what is configured wrong; else the log, the keys or the address can't be had, or the log can't be written any more.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = args.settings.resolve(args.config.as_deref())?;
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = args.layers()?.resolve()?;
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_max_level(config.log).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod behaviours;
+mod completions;
+mod config_show;
 mod demo;
 mod publish;
 mod serve;

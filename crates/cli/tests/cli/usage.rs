@@ -25,6 +25,12 @@ fn bad_usage_exits_2_with_one_line() {
         (vec!["log"], "a command is missing; `postrider log --help`"),
         (vec!["log", "salvage", "/proc"], "--to"),
         (vec!["log", "salvage", "/proc", "--data", "/proc", "--to", "x"], "--data"),
+        (vec!["backup"], "--to"),
+        (vec!["config"], "a command is missing; `postrider config --help`"),
+        (vec!["config", "show", "--grace", "5"], "is not a duration"),
+        (vec!["config", "show", "--init", "genesis"], "one of genesy, snaily"),
+        (vec!["config", "show", "--config", "/no/such/file"], "/no/such/file"),
+        (vec!["completions", "tcsh"], "tcsh"),
         (with(&["/no/such/file"]), "cannot read /no/such/file"),
         (with(&["/"]), "is a folder"),
         (with(&["--batch", "10001"]), "10001"),
@@ -55,10 +61,27 @@ fn every_help_says_what_it_is_for() {
     let about = help(&["--help"]);
     assert!(first(&about).starts_with("Deliver webhooks: take events over HTTP"), "{about}");
     assert!(about.contains("postrider demo") && about.contains("serve --init"), "{about}");
-    for command in ["serve", "demo", "sink", "publish", "log", "log cat", "log verify", "log stats", "log salvage"] {
+    for command in [
+        "serve",
+        "demo",
+        "sink",
+        "publish",
+        "log",
+        "log cat",
+        "log verify",
+        "log stats",
+        "log salvage",
+        "backup",
+        "config",
+        "config show",
+        "openapi",
+        "completions",
+    ] {
         let args: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let text = help(&args);
-        assert!(text.contains(&format!("\nUsage: postrider {command} ")), "{text}");
+        let usage = format!("Usage: postrider {command}");
+        let is_usage = |line: &str| line == usage || line.starts_with(&format!("{usage} "));
+        assert!(text.lines().any(is_usage), "{text}");
         assert!(first(&text).split(' ').count() > 4, "{command}: {}", first(&text));
         // In the list of commands as in its own help.
         if !command.contains(' ') {

@@ -6,6 +6,7 @@
 //!
 //! Refuses to repair in place, to skip unasked (a salvage copies what is whole into another folder), and to work on a file system that cannot set space aside.
 
+mod backup;
 mod disk;
 mod erase;
 mod folder;
@@ -20,6 +21,7 @@ mod truncate;
 mod walk;
 mod writer;
 
+pub use backup::{Backup, BackupError, Copied, Step};
 pub use disk::{Disk, DiskFile};
 pub use folder::Folder;
 pub use inspect::{Inspect, Stats, Stored, VerifyError};

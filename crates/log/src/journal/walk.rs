@@ -47,6 +47,27 @@ impl<'d, D: Disk> Walk<'d, D> {
         Walk { disk, segments, at: 0, file: None, offset: 0, chain, torn: None, buffer: Vec::new() }
     }
 
+    /// Goes on over `segments`, of which some may have come and some gone meanwhile. Files are opened anew.
+    pub fn relist(&mut self, segments: Vec<u64>) {
+        let current = self.segments.get(self.at).copied();
+        self.at = segments.partition_point(|&segment| Some(segment) < current);
+        if segments.get(self.at).copied() != current {
+            // The one that was read is gone: the next block has to be the first of another.
+            self.offset = 0;
+        }
+        (self.segments, self.file) = (segments, None);
+    }
+
+    /// Reads `found` whole. It was the last that came, or one before it.
+    pub fn block(&self, found: &Found) -> io::Result<Result<Block, Fault>> {
+        match &self.file {
+            Some((file, _)) if self.segments.get(self.at) == Some(&found.segment) => {
+                read_block(file, found.offset, &found.header)
+            }
+            _ => read_block(&self.disk.open(&segment::name(found.segment), false)?, found.offset, &found.header),
+        }
+    }
+
     /// Where the next block belongs.
     pub fn end(&self) -> (Option<u64>, u64) {
         (self.segments.get(self.at).copied(), self.offset)
