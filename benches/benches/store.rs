@@ -150,7 +150,8 @@ impl World {
 
     fn fail(&self, number: u64, old: Cell, position: Position, time: Time) -> Record {
         let delay = Millis(self.delay_ms(number));
-        let cell = Cell { attempts: old.attempts + 1, status: Status::Pending, due: time + delay, ..old };
+        let (attempts, last_attempt) = (old.attempts + 1, Some(position));
+        let cell = Cell { attempts, status: Status::Pending, due: time + delay, last_attempt, ..old };
         let duration = Millis(spread(number) % 2000);
         let exchange = Exchange { duration, status_code: None, failure: None, retry_after: None };
         let attempt = Attempt {
@@ -160,6 +161,7 @@ impl World {
             exchange,
             outcome: Outcome::Retrying,
             webhook_version: position,
+            previous: old.last_attempt,
         };
         Record { position, time, fact: Fact::AttemptFinished { cell, was: Was::from(&old), attempt } }
     }

@@ -108,4 +108,6 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The webhook's version that it was sent with: the position of the fact that holds URL, secret and headers.
     pub webhook_version: Position,
+    /// Where the attempt of the same delivery before this one was filed, so that all of them are found from the last one.
+    pub previous: Option<Position>,
 }

@@ -50,12 +50,15 @@ pub struct Cell {
     pub due: Time,
     /// The projection revision that the body is rendered from.
     pub revision: Position,
+    /// Where its last attempt was filed.
+    pub last_attempt: Option<Position>,
 }
 
 impl Cell {
     /// The cell of a delivery that was just chosen.
     pub fn fresh(key: DeliveryKey, workspace: WorkspaceId, webhook: WebhookId, revision: Position, due: Time) -> Cell {
-        Cell { key, workspace, webhook, status: Status::Pending, attempts: 0, attempts_before: 0, due, revision }
+        let status = Status::Pending;
+        Cell { key, workspace, webhook, status, attempts: 0, attempts_before: 0, due, revision, last_attempt: None }
     }
 
     /// Its next attempt is the first one.

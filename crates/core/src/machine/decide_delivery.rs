@@ -20,14 +20,15 @@ pub(super) fn finish(
     moment: &mut Moment<'_>,
 ) -> Result<Decision, Rejection> {
     let old = cell.ok_or(Rejection::NoDelivery)?;
-    let mut cell = Cell { attempts: old.attempts + 1, ..*old };
+    let mut cell = Cell { attempts: old.attempts + 1, last_attempt: Some(moment.at), ..*old };
     let outcome = if finish.measured.exchange.failure.is_none() {
         cell.status = Status::Succeeded;
         Outcome::Succeeded
     } else {
         fail(kernel, &mut cell, finish, moment)
     };
-    let mut attempt = file(kernel, &finish.measured, cell.attempts, outcome);
+    let filed = file(kernel, &finish.measured, cell.attempts, outcome);
+    let mut attempt = Attempt { previous: old.last_attempt, ..filed };
     let reply = Reply::Recorded(attempt.id);
     let switched_off = switched_off(kernel, &cell, &finish.measured, moment);
     if let (Some(_), Some(failure)) = (&switched_off, &mut attempt.exchange.failure) {
@@ -146,5 +147,6 @@ fn file(kernel: &Kernel, measured: &Measured, number: u32, outcome: Outcome) -> 
         exchange: measured.exchange.clone(),
         outcome,
         webhook_version: measured.webhook_version,
+        previous: None,
     }
 }

@@ -156,6 +156,8 @@ pub(super) struct WireCell {
     attempts_before: u32,
     due: Span,
     revision: At,
+    /// `None` as well where it is the fact's own place.
+    last_attempt: Option<At>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -176,6 +178,7 @@ pub(super) struct WireAttempt<'a> {
     retry_after_ms: Option<u64>,
     outcome: u8,
     webhook_version: At,
+    previous: Option<At>,
 }
 
 impl Encode for WireChosen<'_> {
@@ -251,7 +254,7 @@ impl<'a> WireFact<'a> {
             Fact::WebhookDeleted { workspace, id } => WireFact::WebhookDeleted(at(workspace.0), id.0),
             Fact::EventAccepted(event) => WireFact::EventAccepted(WireEvent::from_domain(event)),
             Fact::AttemptFinished { cell, was, attempt } => WireFact::AttemptFinished(
-                WireCell::from_domain(cell, base),
+                WireCell { last_attempt: None, ..WireCell::from_domain(cell, base) },
                 WireWas::from_domain(was, base),
                 WireAttempt::from_domain(attempt, base),
             ),
@@ -302,7 +305,7 @@ impl<'a> WireFact<'a> {
             WireFact::WebhookDeleted(of, id) => Fact::WebhookDeleted { workspace: workspace(of)?, id: WebhookId(id) },
             WireFact::EventAccepted(event) => Fact::EventAccepted(Arc::new(event.into_domain(here, base)?)),
             WireFact::AttemptFinished(cell, was, attempt) => Fact::AttemptFinished {
-                cell: cell.into_domain(base)?,
+                cell: Cell { last_attempt: Some(here), ..cell.into_domain(base)? },
                 was: was.into_domain(base)?,
                 attempt: attempt.into_domain(base)?,
             },
@@ -484,6 +487,7 @@ impl WireCell {
             attempts_before: cell.attempts_before,
             due: span(cell.due, base),
             revision: at(cell.revision),
+            last_attempt: cell.last_attempt.map(at),
         }
     }
 
@@ -497,6 +501,7 @@ impl WireCell {
             attempts_before: self.attempts_before,
             due: time(self.due, base),
             revision: position(self.revision)?,
+            last_attempt: self.last_attempt.map(position).transpose()?,
         })
     }
 }
@@ -524,6 +529,7 @@ impl<'a> WireAttempt<'a> {
             retry_after_ms: exchange.retry_after.map(|span| span.0),
             outcome: outcome_byte(attempt.outcome),
             webhook_version: at(attempt.webhook_version),
+            previous: attempt.previous.map(at),
         }
     }
 
@@ -544,6 +550,7 @@ impl<'a> WireAttempt<'a> {
             },
             outcome: outcome(self.outcome)?,
             webhook_version: position(self.webhook_version)?,
+            previous: self.previous.map(position).transpose()?,
         })
     }
 }

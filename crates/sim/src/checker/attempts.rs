@@ -2,6 +2,7 @@
 
 use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
+use postrider_core::fact::Record;
 use postrider_core::policy::RetryPolicy;
 use postrider_core::webhook::Webhook;
 use postrider_core::{Millis, Time};
@@ -9,8 +10,8 @@ use postrider_core::{Millis, Time};
 use super::{Checker, Verdict, broken, law};
 
 impl Checker {
-    pub(super) fn finished(&mut self, now: Time, cell: &Cell, was: Was, attempt: &Attempt) -> Verdict {
-        let key = cell.key;
+    pub(super) fn finished(&mut self, record: &Record, cell: &Cell, was: Was, attempt: &Attempt) -> Verdict {
+        let (key, now) = (cell.key, record.time);
         let Some(delivery) = self.deliveries.get(&key) else {
             return Err(broken!(1, "an attempt of {key}, which no event has"));
         };
@@ -27,6 +28,7 @@ impl Checker {
             attempt.number,
             old.attempts
         );
+        law!(2, attempt.previous == old.last_attempt, "attempt {number} of {key} does not lead to the one before");
         law!(4, attempt.id.0 == self.attempts_made + 1, "attempt id {} after {}", attempt.id, self.attempts_made);
         let Some((ended, exchange)) = flight.ended.clone() else {
             return Err(broken!(9, "an outcome of {key} before the receiver answered"));
@@ -56,7 +58,8 @@ impl Checker {
         );
         law!(4, attempt.outcome == expected.outcome, "{key}: {:?}, not {:?}", attempt.outcome, expected.outcome);
         let (attempts, due) = (number, if cell.status == Status::Pending { cell.due } else { old.due });
-        let expected = Cell { status: expected.status, attempts, due, ..old };
+        let last_attempt = Some(record.position);
+        let expected = Cell { status: expected.status, attempts, due, last_attempt, ..old };
         law!(2, *cell == expected, "{cell:?} does not follow from {old:?}");
 
         self.attempts_made += 1;

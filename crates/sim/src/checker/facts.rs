@@ -39,7 +39,7 @@ impl Checker {
                 self.hooks.get_mut(id).into_iter().for_each(Hook::die);
             }
             Fact::EventAccepted(event) => self.accepted(event, payload)?,
-            Fact::AttemptFinished { cell, was, attempt } => self.finished(record.time, cell, *was, attempt)?,
+            Fact::AttemptFinished { cell, was, attempt } => self.finished(record, cell, *was, attempt)?,
             Fact::RetryRequested { cell, was } => self.retried(record.time, cell, *was)?,
             Fact::EventErased { workspace, event, cancelled } => self.erased(*workspace, *event, cancelled)?,
             Fact::EventCarried { event, cells } => self.carried(record.position, event, cells)?,

@@ -148,7 +148,7 @@ impl World {
 
     pub fn attempt(&mut self, key: DeliveryKey, ends: bool, delay_ms: u64, took_ms: u64) {
         let old = self.cells[&key];
-        let mut cell = Cell { attempts: old.attempts + 1, ..old };
+        let mut cell = Cell { attempts: old.attempts + 1, last_attempt: Some(self.at()), ..old };
         let outcome = match (self.gone.contains(&cell.webhook), ends) {
             (true, _) => Outcome::Cancelled,
             (false, true) => Outcome::Succeeded,
@@ -162,7 +162,7 @@ impl World {
         if outcome == Outcome::Retrying {
             cell.due = Time(self.now + delay_ms);
         }
-        let attempt = self.filed(outcome, cell.attempts, took_ms);
+        let attempt = Attempt { previous: old.last_attempt, ..self.filed(outcome, cell.attempts, took_ms) };
         self.cells.insert(key, cell);
         self.push(Fact::AttemptFinished { cell, was: Was::from(&old), attempt });
     }
@@ -196,6 +196,7 @@ impl World {
             exchange,
             outcome,
             webhook_version: Position::default(),
+            previous: None,
         }
     }
 

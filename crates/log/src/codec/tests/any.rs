@@ -154,8 +154,8 @@ fn status() -> impl Strategy<Value = Status> {
 
 fn cell() -> impl Strategy<Value = Cell> {
     let key = (position(), any::<u32>()).prop_map(|(event, ordinal)| DeliveryKey { event, ordinal });
-    (key, workspace(), webhook_id(), status(), any::<u32>(), any::<u32>(), time(), position()).prop_map(
-        |(key, workspace, webhook, status, attempts, attempts_before, due, revision)| Cell {
+    (key, workspace(), webhook_id(), status(), any::<u32>(), any::<u32>(), time(), position(), of(position())).prop_map(
+        |(key, workspace, webhook, status, attempts, attempts_before, due, revision, last_attempt)| Cell {
             key,
             workspace,
             webhook,
@@ -164,6 +164,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             attempts_before,
             due,
             revision,
+            last_attempt,
         },
     )
 }
@@ -184,14 +185,15 @@ fn exchange() -> impl Strategy<Value = Exchange> {
 fn attempt() -> impl Strategy<Value = Attempt> {
     use Outcome::{Cancelled, Exhausted, Failed, Removed, Retrying, Succeeded};
     let outcome = select(vec![Succeeded, Retrying, Exhausted, Removed, Cancelled, Failed]);
-    (number(), any::<u32>(), time(), exchange(), outcome, position()).prop_map(
-        |(id, number, started, exchange, outcome, webhook_version)| Attempt {
+    (number(), any::<u32>(), time(), exchange(), outcome, position(), of(position())).prop_map(
+        |(id, number, started, exchange, outcome, webhook_version, previous)| Attempt {
             id: AttemptId(id),
             number,
             started,
             exchange,
             outcome,
             webhook_version,
+            previous,
         },
     )
 }
@@ -237,7 +239,10 @@ fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
         webhook().prop_map(Fact::WebhookChanged),
         (workspace(), webhook_id()).prop_map(|(workspace, id)| Fact::WebhookDeleted { workspace, id }),
         event(at, now).prop_map(Fact::EventAccepted),
-        (cell(), was(), attempt()).prop_map(|(cell, was, attempt)| Fact::AttemptFinished { cell, was, attempt }),
+        (cell(), was(), attempt()).prop_map(move |(cell, was, attempt)| {
+            let cell = Cell { last_attempt: Some(at), ..cell };
+            Fact::AttemptFinished { cell, was, attempt }
+        }),
         (cell(), was()).prop_map(|(cell, was)| Fact::RetryRequested { cell, was }),
         (workspace(), position(), vec(cell(), 0..10)).prop_map(|(workspace, event, cancelled)| {
             Fact::EventErased { workspace, event, cancelled: cancelled.into() }

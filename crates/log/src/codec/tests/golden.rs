@@ -123,6 +123,7 @@ fn cell(status: Status) -> Cell {
         attempts_before: 1,
         due: LATER,
         revision: Position::new(8, 1),
+        last_attempt: Some(Position::new(201, 7)),
     }
 }
 
@@ -142,11 +143,13 @@ fn attempt(failure: Option<ErrorKind>, outcome: Outcome) -> Attempt {
         },
         outcome,
         webhook_version: Position::new(8, 1),
+        previous: Some(Position::new(201, 7)),
     }
 }
 
 fn finished(status: Status, failure: Option<ErrorKind>, outcome: Outcome) -> Fact {
-    Fact::AttemptFinished { cell: cell(status), was: WAS, attempt: attempt(failure, outcome) }
+    let cell = Cell { last_attempt: Some(here()), ..cell(status) };
+    Fact::AttemptFinished { cell, was: WAS, attempt: attempt(failure, outcome) }
 }
 
 fn key() -> Key {
@@ -242,47 +245,49 @@ fn golden() -> Vec<(Fact, &'static str)> {
         ),
         (
             finished(Status::Succeeded, None, Outcome::Succeeded),
-            "0ac80301070009010201fb60ea080100fcdf2202004d02fcdf220200fbd20401c80001fb8813000801",
+            "0ac80301070009010201fb60ea08010000fcdf2202004d02fcdf220200fbd20401c80001fb881300080101c907",
         ),
         (
             finished(Status::Pending, Some(ErrorKind::HttpStatus), Outcome::Retrying),
-            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd20401fbf7010107016d01fb881301\
-0801",
+            "0ac80301070009000201fb60ea08010000fcdf2202004d02fcdf220200fbd20401fbf7010107016d01fb881301080101c907",
         ),
         (
             finished(Status::Exhausted, Some(ErrorKind::Timeout), Outcome::Exhausted),
-            "0ac80301070009020201fb60ea080100fcdf2202004d02fcdf220200fbd204000104016d00020801",
+            "0ac80301070009020201fb60ea08010000fcdf2202004d02fcdf220200fbd204000104016d0002080101c907",
         ),
         (
             finished(Status::Removed, Some(ErrorKind::Connect), Outcome::Removed),
-            "0ac80301070009030201fb60ea080100fcdf2202004d02fcdf220200fbd204000102016d00030801",
+            "0ac80301070009030201fb60ea08010000fcdf2202004d02fcdf220200fbd204000102016d0003080101c907",
         ),
         (
             finished(Status::Cancelled, Some(ErrorKind::Reset), Outcome::Cancelled),
-            "0ac80301070009040201fb60ea080100fcdf2202004d02fcdf220200fbd204000105016d00040801",
+            "0ac80301070009040201fb60ea08010000fcdf2202004d02fcdf220200fbd204000105016d0004080101c907",
         ),
         (
             finished(Status::Pending, Some(ErrorKind::BlockedAddress), Outcome::Retrying),
-            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000101016d00010801",
+            "0ac80301070009000201fb60ea08010000fcdf2202004d02fcdf220200fbd204000101016d0001080101c907",
         ),
         (
             finished(Status::Pending, Some(ErrorKind::Tls), Outcome::Retrying),
-            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000103016d00010801",
+            "0ac80301070009000201fb60ea08010000fcdf2202004d02fcdf220200fbd204000103016d0001080101c907",
         ),
         (
             finished(Status::Pending, Some(ErrorKind::ResponseInvalid), Outcome::Retrying),
-            "0ac80301070009000201fb60ea080100fcdf2202004d02fcdf220200fbd204000106016d00010801",
+            "0ac80301070009000201fb60ea08010000fcdf2202004d02fcdf220200fbd204000106016d0001080101c907",
         ),
-        (Fact::RetryRequested { cell: cell(Status::Pending), was: WAS }, "0bc80301070009000201fb60ea080100fcdf220200"),
+        (
+            Fact::RetryRequested { cell: cell(Status::Pending), was: WAS },
+            "0bc80301070009000201fb60ea080101c90700fcdf220200",
+        ),
         (
             Fact::EventErased { workspace: id, event: here(), cancelled: [cell(Status::Cancelled)].into() },
-            "0d0700fb2c010201c80301070009040201fb60ea0801",
+            "0d0700fb2c010201c80301070009040201fb60ea080101c907",
         ),
         (
             carried(),
-            "0ec803fb60ea0700076f726465722d310a454d41494c5f53454e5418323032362d30322d31395431303a3330\
-3a30302e3030305a010434383231d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1fb0004010002090800fb0401fc70\
-1101000001c80301070009000201fb60ea0801",
+            "0ec803fb60ea0700076f726465722d310a454d41494c5f53454e5418323032362d30322d31395431303a33303a\
+30302e3030305a010434383231d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1fb0004010002090800fb0401fc701101000001c803\
+01070009000201fb60ea080101c907",
         ),
         (Fact::Restated(Restated::Begin { webhooks_made: 9, attempts_made: 300 }), "0f0009fb2c01"),
         (
@@ -297,7 +302,7 @@ abababababababababababababababababababababababababababababababab00",
         (Fact::Restated(Restated::WebhookDeleted(WebhookId(9), here())), "0f0409fb2c0102"),
         (Fact::Restated(Restated::Pending(WebhookId(9), 70_000)), "0f0509fc70110100"),
         (Fact::Restated(Restated::End), "0f06"),
-        (tested(), "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d00050801"),
+        (tested(), "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d0005080101c907"),
     ]
 }
 
