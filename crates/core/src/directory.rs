@@ -207,7 +207,7 @@ impl Directory {
             Restated::Workspace(workspace) => self.put_workspace((**workspace).clone()),
             Restated::Webhook(webhook) => self.put_webhook(webhook),
             Restated::WebhookDeleted(id, at) => self.remove_webhook(*id, *at),
-            Restated::Pending(..) => {}
+            Restated::Pending(..) | Restated::TakenTimes(_) | Restated::OwedErasure(_) => {}
             Restated::End => self.is_restating = false,
         }
     }

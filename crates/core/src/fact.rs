@@ -137,8 +137,27 @@ pub enum Restated {
     WebhookDeleted(WebhookId, Position),
     /// Unfinished deliveries of a webhook.
     Pending(WebhookId, u64),
+    /// Timestamps that are taken, of one type of a workspace; there may be more of it in other parts.
+    TakenTimes(Box<TakenTimes>),
+    /// An event of which a delivery was removed, and whose payload is to be erased once none of the others is pending.
+    OwedErasure(Position),
     /// The state is whole.
     End,
+}
+
+/// Timestamps of events of one type in one workspace, as runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenTimes {
+    /// Where they may not repeat.
+    pub workspace: WorkspaceId,
+    /// Among events of this type.
+    pub event_type: Box<str>,
+    /// First and last millisecond of each run, ascending.
+    pub millis: Vec<(u64, u64)>,
+    /// Seconds, ascending, with the last microsecond within each that was given out.
+    pub micros: Vec<(u64, u32)>,
+    /// Before this second no microseconds are given out.
+    pub micros_from: u64,
 }
 
 impl Fact {

@@ -10,7 +10,7 @@ mod decide_webhook;
 mod decide_workspace;
 mod timestamps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, Rejection, Reply};
 use crate::delivery::{Cell, Status, Was};
@@ -22,13 +22,16 @@ use crate::ids::{AttemptId, DeliveryKey, Position, WebhookId};
 use crate::time::Time;
 use timestamps::Timestamps;
 
-/// The part of the state that is always in RAM. It grows with webhooks and workspaces; with events only by what `timestamps` says.
+/// The part of the state that is always in RAM. It grows with webhooks and workspaces; with events only by what `timestamps` says, and by
+/// those that owe an erasure.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kernel {
     /// Profiles, workspaces, keys, webhooks.
     pub directory: Directory,
     timestamps: Timestamps,
     pending: BTreeMap<WebhookId, u64>,
+    /// Events of which a delivery was removed and that are not erased, since others of theirs were pending when it was.
+    owed: BTreeSet<Position>,
     webhooks_made: u64,
     attempts_made: u64,
 }
@@ -164,6 +167,9 @@ pub fn apply(kernel: &mut Kernel, record: &Record, mut effect: impl FnMut(Effect
         Fact::AttemptFinished { cell, was, attempt } => {
             kernel.attempts_made = kernel.attempts_made.max(attempt.id.0);
             kernel.count(cell, Some(*was));
+            if cell.status == Status::Removed {
+                kernel.owed.insert(cell.key.event);
+            }
             effect(Effect::Free(cell.key, attempt.exchange.duration));
             if kernel.is_pending(cell) {
                 effect(Effect::Sleep(*cell));
@@ -178,9 +184,10 @@ pub fn apply(kernel: &mut Kernel, record: &Record, mut effect: impl FnMut(Effect
                 kernel.count(cell, Some(Was { status: Status::Pending, due: cell.due }));
                 effect(Effect::Forget(cell.key));
             }
+            kernel.owed.remove(event);
             effect(Effect::ErasePayload(*event));
         }
-        Fact::EventCarried { event, .. } => kernel.take_timestamp(event),
+        Fact::EventCarried { .. } => {}
         Fact::Restated(restated) => kernel.take_back(restated),
         Fact::TestFinished { attempt, .. } => kernel.attempts_made = kernel.attempts_made.max(attempt.id.0),
     }
@@ -210,7 +217,12 @@ impl Kernel {
         self.pending.values().sum()
     }
 
-    /// All of the state as facts that a log can begin with; none while there is nothing. Timestamps come back with their events.
+    /// The events of which a delivery was removed, and that are to be erased once nothing of them is pending.
+    pub fn owed_erasures(&self) -> impl Iterator<Item = Position> {
+        self.owed.iter().copied()
+    }
+
+    /// All of the state as facts that a log can begin with; none while there is nothing.
     pub fn restate(&self) -> Vec<Fact> {
         if self.directory.profile_names().next().is_none() {
             return Vec::new();
@@ -218,12 +230,9 @@ impl Kernel {
         let begin = Restated::Begin { webhooks_made: self.webhooks_made, attempts_made: self.attempts_made };
         let pending = self.pending.iter().map(|(webhook, count)| Restated::Pending(*webhook, *count));
         let parts = std::iter::once(begin).chain(self.directory.restate()).chain(pending);
-        parts.chain([Restated::End]).map(Fact::Restated).collect()
-    }
-
-    /// Forgets what was kept for an event that is let go: its timestamp may be taken again.
-    pub fn forget(&mut self, event: &Event) {
-        self.timestamps.release(event.workspace, &event.event_type, &event.created);
+        let owed = self.owed.iter().map(|event| Restated::OwedErasure(*event));
+        let taken = self.timestamps.restate().map(|taken| Restated::TakenTimes(Box::new(taken)));
+        parts.chain(owed).chain(taken).chain([Restated::End]).map(Fact::Restated).collect()
     }
 
     fn take_back(&mut self, restated: &Restated) {
@@ -238,6 +247,10 @@ impl Kernel {
             Restated::Pending(webhook, count) => {
                 self.pending.insert(*webhook, *count);
             }
+            Restated::OwedErasure(event) => {
+                self.owed.insert(*event);
+            }
+            Restated::TakenTimes(taken) => self.timestamps.take_back(taken),
             _ => {}
         }
     }

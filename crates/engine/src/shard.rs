@@ -5,12 +5,12 @@
 
 mod retention;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use postrider_core::command::{Command, Rejection, Reply};
-use postrider_core::delivery::{Cell, Status};
+use postrider_core::delivery::Cell;
 use postrider_core::effect::Effect;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
@@ -37,9 +37,7 @@ pub struct Shard<W> {
     effects: Vec<Effect>,
     /// Payloads whose erasure is durable as a fact and not yet done.
     to_erase: Vec<Position>,
-    /// Events of which a delivery was removed and that are not erased, since others of theirs were pending when it was.
-    removed: BTreeSet<Position>,
-    /// Of those, the ones to look at again: what they waited for may have been deleted.
+    /// Events that owe an erasure, to be looked at again: what they waited for may have been deleted.
     to_check: VecDeque<Position>,
     beginnings: Beginnings,
     now: Time,
@@ -107,7 +105,6 @@ impl<W: LogWriter> Shard<W> {
             batch: Batch::new(Time(0)),
             effects: Vec::new(),
             to_erase: Vec::new(),
-            removed: BTreeSet::new(),
             to_check: VecDeque::new(),
             beginnings: Beginnings::default(),
             now: Time(0),
@@ -264,7 +261,7 @@ impl<W: LogWriter> Shard<W> {
 
     fn check_removed(&mut self) {
         self.to_check.clear();
-        self.to_check.extend(&self.removed);
+        self.to_check.extend(self.kernel.owed_erasures());
     }
 
     /// Whether a turn is wanted though there may be no command for it.
@@ -273,18 +270,6 @@ impl<W: LogWriter> Shard<W> {
     }
 
     fn take_in(&mut self, record: &Record) {
-        match &record.fact {
-            Fact::AttemptFinished { cell, .. } if cell.status == Status::Removed => {
-                self.removed.insert(cell.key.event);
-            }
-            Fact::EventCarried { event, cells } if cells.iter().any(|cell| cell.status == Status::Removed) => {
-                self.removed.insert(event.at);
-            }
-            Fact::EventErased { event, .. } => {
-                self.removed.remove(event);
-            }
-            _ => {}
-        }
         self.overlay.apply(record);
         let effects = &mut self.effects;
         machine::apply(&mut self.kernel, record, |effect| effects.push(effect));

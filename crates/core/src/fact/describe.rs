@@ -62,6 +62,10 @@ impl Restated {
             Restated::Webhook(webhook) => format!("webhook {} as of {}", webhook.id, webhook.version),
             Restated::WebhookDeleted(id, at) => format!("webhook {id} deleted at {at}"),
             Restated::Pending(id, pending) => format!("webhook {id} with {pending} pending"),
+            Restated::TakenTimes(taken) => {
+                format!("{} runs of timestamps of {} in {}", taken.millis.len(), taken.event_type, taken.workspace)
+            }
+            Restated::OwedErasure(event) => format!("event at {event} is to be erased"),
             Restated::End => "the state is whole".into(),
         }
     }

@@ -2,14 +2,22 @@
 //!
 //! A taken time moves to the next free millisecond within a second of it; when these thousand are all taken, to microseconds, of which
 //! its calendar second has 999,000 beside its milliseconds; then to the next. Taken milliseconds are kept as runs, so that a burst costs
-//! one entry.
+//! one entry. They stay taken when their events are let go. Of one type no more than 16,384 runs are kept: then the gap between the two
+//! oldest counts as taken, so that an event which claims a time in it is moved by microseconds though it need not be.
 
 use std::collections::BTreeMap;
 
+use crate::fact::TakenTimes;
 use crate::ids::WorkspaceId;
 use crate::time::Time;
 
-/// The timestamps taken so far, by workspace and type. Costs about 50 bytes for each run of adjacent milliseconds.
+/// The timestamps taken so far, by workspace and type. Costs about 50 bytes for each run of adjacent milliseconds, of which there are so
+/// many at the most in each type.
+const RUNS_MAX: usize = 16_384;
+/// Runs in one part of what is restated.
+const RUNS_IN_PART_MAX: usize = 4_096;
+
+/// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Timestamps {
     taken: BTreeMap<WorkspaceId, BTreeMap<Box<str>, Taken>>,
@@ -22,6 +30,8 @@ struct Taken {
     millis: BTreeMap<u64, u64>,
     /// Second → the last microsecond within it that was given out.
     micros: BTreeMap<u64, u32>,
+    /// Before this second no microseconds are given out.
+    micros_from: u64,
 }
 
 impl Timestamps {
@@ -44,17 +54,19 @@ impl Timestamps {
         }
     }
 
-    /// Frees the timestamp of an event that is let go.
-    pub(super) fn release(&mut self, workspace: WorkspaceId, event_type: &str, created: &str) {
-        let Some(types) = self.taken.get_mut(&workspace) else { return };
-        let (Some(taken), Some(stamp)) = (types.get_mut(event_type), Stamp::parse(created)) else { return };
-        taken.release(stamp);
-        if taken.millis.is_empty() && taken.micros.is_empty() {
-            types.remove(event_type);
-        }
-        if types.is_empty() {
-            self.taken.remove(&workspace);
-        }
+    /// All of it, in parts of a bounded size.
+    pub(super) fn restate(&self) -> impl Iterator<Item = TakenTimes> {
+        let types = self.taken.iter().flat_map(|(workspace, types)| types.iter().map(|of_type| (*workspace, of_type)));
+        types.flat_map(|(workspace, (event_type, taken))| taken.restate(workspace, event_type))
+    }
+
+    /// Takes in a part of what was restated.
+    pub(super) fn take_back(&mut self, restated: &TakenTimes) {
+        let types = self.taken.entry(restated.workspace).or_default();
+        let taken = types.entry(restated.event_type.clone()).or_default();
+        taken.millis.extend(restated.millis.iter().copied());
+        taken.micros.extend(restated.micros.iter().copied());
+        taken.micros_from = restated.micros_from;
     }
 
     /// Forgets a workspace.
@@ -108,6 +120,10 @@ impl Taken {
             if free < wish + 1000 {
                 return Stamp::Millis(free);
             }
+            if second < self.micros_from {
+                wish = self.micros_from * 1000;
+                continue;
+            }
             let last = self.micros.get(&second).copied().unwrap_or(0).max((wish % 1000) as u32 * 1000);
             let next = if (last + 1).is_multiple_of(1000) { last + 2 } else { last + 1 };
             if next < 1_000_000 {
@@ -134,31 +150,36 @@ impl Taken {
                 self.millis.insert(first, last);
             }
         }
+        self.bound();
     }
 }
 
 impl Taken {
-    fn release(&mut self, stamp: Stamp) {
-        match stamp {
-            // Only the last one of a second is known: with it all of the second are free.
-            Stamp::Micros(second, micros) => {
-                if self.micros.get(&second) == Some(&micros) {
-                    self.micros.remove(&second);
-                }
-            }
-            Stamp::Millis(ms) => {
-                let Some((&first, &last)) = self.millis.range(..=ms).next_back().filter(|(_, last)| **last >= ms)
-                else {
-                    return;
-                };
-                self.millis.remove(&first);
-                if first < ms {
-                    self.millis.insert(first, ms - 1);
-                }
-                if ms < last {
-                    self.millis.insert(ms + 1, last);
-                }
-            }
+    fn restate(&self, workspace: WorkspaceId, event_type: &str) -> Vec<TakenTimes> {
+        let part = |millis, micros| TakenTimes {
+            workspace,
+            event_type: event_type.into(),
+            millis,
+            micros,
+            micros_from: self.micros_from,
+        };
+        let millis: Vec<_> = self.millis.iter().map(|(first, last)| (*first, *last)).collect();
+        let micros: Vec<_> = self.micros.iter().map(|(second, last)| (*second, *last)).collect();
+        let of_millis = millis.chunks(RUNS_IN_PART_MAX).map(|runs| part(runs.to_vec(), Vec::new()));
+        of_millis.chain(micros.chunks(RUNS_IN_PART_MAX).map(|seconds| part(Vec::new(), seconds.to_vec()))).collect()
+    }
+
+    /// The two oldest runs become one, and the oldest second goes: no time repeats for that, and some that are free count as taken.
+    fn bound(&mut self) {
+        if self.millis.len() > RUNS_MAX
+            && let (Some((first, _)), Some((_, last))) = (self.millis.pop_first(), self.millis.pop_first())
+        {
+            self.millis.insert(first, last);
+        }
+        if self.micros.len() > RUNS_MAX
+            && let Some((second, _)) = self.micros.pop_first()
+        {
+            self.micros_from = second + 1;
         }
     }
 }
@@ -210,19 +231,27 @@ mod tests {
         assert_eq!(written[1000], "2026-02-19T12:00:00.950001Z");
     }
 
+    #[test]
+    fn memory_is_bounded_and_still_no_time_repeats() {
+        let mut stamps = Timestamps::default();
+        let mut seen = BTreeSet::new();
+        // Every other second, then the same again: all in gaps or runs by then.
+        for wish in (0..40_000_u64).chain(0..40_000).map(|n| n * 2_000) {
+            let given = publish(&mut stamps, &Time(wish).to_string());
+            assert!(given.parse::<Time>().expect("a time").0 >= wish);
+            assert!(seen.insert(given));
+        }
+        let taken = &stamps.taken[&workspace()]["EMAIL_SENT"];
+        assert!(taken.millis.len() <= RUNS_MAX && taken.micros.len() <= RUNS_MAX);
+    }
+
     proptest! {
         #[test]
-        fn what_is_released_is_as_if_it_had_never_been_taken(taken in prop::collection::btree_map(0u64..60, any::<bool>(), 0..60)) {
-            let (mut all, mut kept) = (Timestamps::default(), Timestamps::default());
-            let text = |ms: &u64| Time(*ms).to_string();
-            taken.keys().for_each(|ms| all.take(workspace(), "EMAIL_SENT", &text(ms)));
-            for (ms, is_kept) in &taken {
-                match is_kept {
-                    true => kept.take(workspace(), "EMAIL_SENT", &text(ms)),
-                    false => all.release(workspace(), "EMAIL_SENT", &text(ms)),
-                }
-            }
-            prop_assert_eq!(all, kept);
+        fn what_is_restated_is_what_was_taken(wishes in prop::collection::vec(0u64..3_000, 0..5_000)) {
+            let (mut stamps, mut again) = (Timestamps::default(), Timestamps::default());
+            wishes.iter().for_each(|wish| drop(publish(&mut stamps, &Time(*wish).to_string())));
+            stamps.restate().for_each(|part| again.take_back(&part));
+            prop_assert_eq!(again, stamps);
         }
 
         #[test]

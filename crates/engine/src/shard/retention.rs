@@ -143,7 +143,8 @@ impl<W: LogWriter> Shard<W> {
                 return Ok(retained);
             }
         }
-        if self.is_in_flight_below(below) {
+        // What is looked at for its erasure must be there.
+        if self.has_chores() || self.is_in_flight_below(below) {
             // Cancelled, and its attempt still runs: that is over soon.
             return Ok(retained);
         }
@@ -159,10 +160,7 @@ impl<W: LogWriter> Shard<W> {
 
     /// Forgets what is kept in blocks below `first`, with which the log begins.
     pub fn forget_below(&mut self, first: u64) {
-        for event in self.overlay.forget_below(first) {
-            self.kernel.forget(&event);
-            self.removed.remove(&event.at);
-        }
+        self.overlay.forget_below(first);
         self.kernel.directory.forget_below(first);
         self.beginnings.known.retain(|beginning| beginning.block > first);
         self.beginnings.carried_to = None;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::{Chosen, Digest, Event};
-use postrider_core::fact::{Fact, Record, Restated};
+use postrider_core::fact::{Fact, Record, Restated, TakenTimes};
 use postrider_core::machine::event_cells;
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
@@ -202,6 +202,19 @@ fn profile() -> impl Strategy<Value = Arc<Profile>> {
     select(&BUILT_IN[..]).prop_map(|(_, toml)| Arc::new(Profile::parse(toml).expect("built in")))
 }
 
+fn taken_times() -> impl Strategy<Value = TakenTimes> {
+    let (millis, micros) = (vec(any::<(u64, u64)>(), 0..9), vec(any::<(u64, u32)>(), 0..9));
+    (workspace(), text(), millis, micros, any::<u64>()).prop_map(
+        |(workspace, event_type, millis, micros, micros_from)| TakenTimes {
+            workspace,
+            event_type,
+            millis,
+            micros,
+            micros_from,
+        },
+    )
+}
+
 fn restated() -> impl Strategy<Value = Restated> {
     let keys = vec(key(), 0..4).prop_map(|keys| keys.into_iter().map(|key| (key.id, key)).collect());
     let workspace =
@@ -216,6 +229,8 @@ fn restated() -> impl Strategy<Value = Restated> {
         webhook().prop_map(Restated::Webhook),
         (webhook_id(), position()).prop_map(|(id, at)| Restated::WebhookDeleted(id, at)),
         (webhook_id(), number()).prop_map(|(id, count)| Restated::Pending(id, count)),
+        taken_times().prop_map(|taken| Restated::TakenTimes(Box::new(taken))),
+        position().prop_map(Restated::OwedErasure),
         Just(Restated::End),
     ]
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::{Chosen, Digest, Event};
-use postrider_core::fact::{Fact, Restated};
+use postrider_core::fact::{Fact, Restated, TakenTimes};
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
 use postrider_core::sealed::{Sealed, SealingKeyId};
@@ -179,6 +179,12 @@ fn carried() -> Fact {
     Fact::EventCarried { event: Arc::new(event), cells: [cell(Status::Pending)].into() }
 }
 
+fn taken_times() -> Restated {
+    let (millis, micros) = (vec![(1_000, 1_009), (1_020, 1_020)], vec![(1, 7), (9, 300)]);
+    let (workspace, event_type) = (workspace(), "EMAIL_SENT".into());
+    Restated::TakenTimes(Box::new(TakenTimes { workspace, event_type, millis, micros, micros_from: 1 }))
+}
+
 fn restated_workspace() -> Restated {
     Restated::Workspace(Box::new(Workspace {
         id: workspace(),
@@ -301,6 +307,8 @@ abababababababababababababababababababababababababababababababab00",
         ),
         (Fact::Restated(Restated::WebhookDeleted(WebhookId(9), here())), "0f0409fb2c0102"),
         (Fact::Restated(Restated::Pending(WebhookId(9), 70_000)), "0f0509fc70110100"),
+        (Fact::Restated(taken_times()), "0f0807000a454d41494c5f53454e5402fbe803090b0002010708fb2c0101"),
+        (Fact::Restated(Restated::OwedErasure(here())), "0f09fb2c0102"),
         (Fact::Restated(Restated::End), "0f06"),
         (tested(), "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d0005080101c907"),
     ]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bincode::{BorrowDecode, Encode};
 use postrider_core::delivery::Cell;
 use postrider_core::event::Event;
-use postrider_core::fact::{Fact, Restated};
+use postrider_core::fact::{Fact, Restated, TakenTimes};
 use postrider_core::profile::Profile;
 use postrider_core::sealed::SealingKeyId;
 use postrider_core::workspace::Workspace;
@@ -42,6 +42,21 @@ pub(in crate::codec) enum WireRestated<'a> {
     End,
     /// 7: a version of a webhook that signs.
     SigningWebhook(Box<WireWebhook<'a>>, WireSigning<'a>),
+    /// 8
+    TakenTimes(WireTaken<'a>),
+    /// 9
+    OwedErasure(At),
+}
+
+/// Workspace, type, runs (each as the gap before it and its length), seconds (as the gap before each) with microseconds, the first second
+/// with any.
+#[derive(Encode, BorrowDecode)]
+pub(in crate::codec) struct WireTaken<'a> {
+    workspace: At,
+    event_type: &'a str,
+    millis: Vec<(u64, u64)>,
+    micros: Vec<(u64, u32)>,
+    micros_from: u64,
 }
 
 impl<'a> WireCarried<'a> {
@@ -84,6 +99,8 @@ impl<'a> WireRestated<'a> {
             }
             Restated::WebhookDeleted(id, deleted) => WireRestated::WebhookDeleted(id.0, at(*deleted)),
             Restated::Pending(webhook, count) => WireRestated::Pending(webhook.0, *count),
+            Restated::TakenTimes(taken) => WireRestated::TakenTimes(WireTaken::from_domain(taken)),
+            Restated::OwedErasure(event) => WireRestated::OwedErasure(at(*event)),
             Restated::End => WireRestated::End,
         }
     }
@@ -112,7 +129,45 @@ impl<'a> WireRestated<'a> {
             }
             WireRestated::WebhookDeleted(id, deleted) => Restated::WebhookDeleted(WebhookId(id), position(deleted)?),
             WireRestated::Pending(webhook, count) => Restated::Pending(WebhookId(webhook), count),
+            WireRestated::TakenTimes(taken) => Restated::TakenTimes(Box::new(taken.into_domain()?)),
+            WireRestated::OwedErasure(event) => Restated::OwedErasure(position(event)?),
             WireRestated::End => Restated::End,
         })
+    }
+}
+
+impl<'a> WireTaken<'a> {
+    fn from_domain(taken: &'a TakenTimes) -> WireTaken<'a> {
+        let (mut millis, mut micros) = (Vec::with_capacity(taken.millis.len()), Vec::with_capacity(taken.micros.len()));
+        let mut before = 0;
+        for &(first, last) in &taken.millis {
+            millis.push((first.wrapping_sub(before), last.wrapping_sub(first)));
+            before = last;
+        }
+        before = 0;
+        for &(second, last) in &taken.micros {
+            micros.push((second.wrapping_sub(before), last));
+            before = second;
+        }
+        let (workspace, micros_from) = (at(taken.workspace.0), taken.micros_from);
+        WireTaken { workspace, event_type: &taken.event_type, millis, micros, micros_from }
+    }
+
+    fn into_domain(self) -> Result<TakenTimes, String> {
+        let mut before = 0_u64;
+        let run = |(gap, length): (u64, u64)| {
+            let first = before.wrapping_add(gap);
+            before = first.wrapping_add(length);
+            (first, before)
+        };
+        let millis = self.millis.into_iter().map(run).collect();
+        let mut before = 0_u64;
+        let second = |(gap, last): (u64, u32)| {
+            before = before.wrapping_add(gap);
+            (before, last)
+        };
+        let micros = self.micros.into_iter().map(second).collect();
+        let workspace = WorkspaceId(position(self.workspace)?);
+        Ok(TakenTimes { workspace, event_type: self.event_type.into(), millis, micros, micros_from: self.micros_from })
     }
 }
