@@ -175,6 +175,7 @@ impl From<Rejection> for ApiError {
             Rejection::NoWebhook => ApiError::not_found("webhook"),
             Rejection::NoEvent => ApiError::not_found("event"),
             Rejection::NoDelivery => ApiError::not_found("delivery"),
+            Rejection::NoReplay => ApiError::not_found("replay"),
             Rejection::NoProfile => ApiError::field("profile", "is not the name of a profile"),
             Rejection::IdTaken
             | Rejection::Ended(_)
@@ -182,6 +183,7 @@ impl From<Rejection> for ApiError {
             | Rejection::Erased
             | Rejection::WebhookOff
             | Rejection::NotSigned
+            | Rejection::ReplayEnded(_)
             | Rejection::TooMany { .. } => ApiError::new(Code::Conflict, sentence(&rejection.to_string())),
         }
     }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use crate::attempt::Exchange;
 use crate::delivery::Cell;
 use crate::event::NewEvent;
-use crate::ids::{AttemptId, DeliveryKey, EventId, KeyId, Position, WebhookId, WorkspaceId};
+use crate::ids::{AttemptId, DeliveryKey, EventId, KeyId, Position, ReplayId, WebhookId, WorkspaceId};
 use crate::profile::Profile;
+use crate::replay::{Replay, ReplayState, Wish};
 use crate::sealed::SealingKeyId;
 use crate::signing::SigningKey;
 use crate::time::{Millis, Time};
@@ -123,6 +124,33 @@ pub enum Command {
         /// Where the event was accepted.
         event: Position,
     },
+    /// Has a webhook's past events sent again, step by step.
+    StartReplay {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// To which webhook.
+        webhook: WebhookId,
+        /// Which events.
+        wish: Box<Wish>,
+    },
+    /// Pauses a replay, lets it go on, or ends it.
+    ChangeReplay {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which.
+        id: ReplayId,
+        /// Running, paused or cancelled.
+        state: ReplayState,
+    },
+    /// One step of a replay over events that were read ahead. Nobody asks for it.
+    AdvanceReplay {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which.
+        id: ReplayId,
+        /// So many deliveries may be made due.
+        room: usize,
+    },
     /// Records what a test came to.
     RecordTest {
         /// Whose webhook.
@@ -179,6 +207,8 @@ pub enum Reply {
     Delivery(Cell),
     /// The attempt's number.
     Recorded(AttemptId),
+    /// The replay as it is now.
+    Replay(Box<Replay>),
 }
 
 /// The answer to a publisher.
@@ -228,6 +258,12 @@ pub enum Rejection {
     /// The delivery's webhook is off.
     #[error("the webhook is off; switch it on to send its deliveries")]
     WebhookOff,
+    /// No such replay in this workspace.
+    #[error("there is no such replay in this workspace")]
+    NoReplay,
+    /// The replay is over.
+    #[error("the replay is {} and cannot be paused or resumed", .0.as_str())]
+    ReplayEnded(ReplayState),
     /// The webhook does not sign.
     #[error("this webhook does not sign; set its signing first")]
     NotSigned,

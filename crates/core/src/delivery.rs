@@ -61,9 +61,9 @@ impl Cell {
         Cell { key, workspace, webhook, status, attempts: 0, attempts_before: 0, due, revision, last_attempt: None }
     }
 
-    /// Its next attempt is the first one.
+    /// Its event has just come: its next attempt is the first one, and no replay has added it, which waits behind what is fresh.
     pub fn is_fresh(&self) -> bool {
-        self.attempts == 0
+        self.attempts == 0 && !self.key.is_added()
     }
 }
 

@@ -194,6 +194,10 @@ impl Directory {
             | AttemptFinished { .. }
             | RetryRequested { .. }
             | EventErased { .. }
+            | ReplayStarted(_)
+            | ReplayAdvanced { .. }
+            | ReplayChanged { .. }
+            | DeliveryAdded { .. }
             | TestFinished { .. } => {}
         }
     }
@@ -207,7 +211,7 @@ impl Directory {
             Restated::Workspace(workspace) => self.put_workspace((**workspace).clone()),
             Restated::Webhook(webhook) => self.put_webhook(webhook),
             Restated::WebhookDeleted(id, at) => self.remove_webhook(*id, *at),
-            Restated::Pending(..) | Restated::TakenTimes(_) | Restated::OwedErasure(_) => {}
+            Restated::Pending(..) | Restated::TakenTimes(_) | Restated::OwedErasure(_) | Restated::Replay(_) => {}
             Restated::End => self.is_restating = false,
         }
     }

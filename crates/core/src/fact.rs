@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::attempt::Attempt;
 use crate::delivery::{Cell, Was};
 use crate::event::Event;
-use crate::ids::{EventId, KeyId, Position, WebhookId, WorkspaceId};
+use crate::ids::{EventId, KeyId, Position, ReplayId, WebhookId, WorkspaceId};
 use crate::profile::Profile;
+use crate::replay::{Replay, ReplayState};
 use crate::sealed::SealingKeyId;
 use crate::time::Time;
 use crate::webhook::Webhook;
@@ -75,7 +76,7 @@ pub enum Fact {
         /// What happened.
         attempt: Attempt,
     },
-    /// A delivery was made due at once, by hand.
+    /// A delivery was made due at once, by hand or by the replay whose step stands before it.
     RetryRequested {
         /// The delivery as it is now.
         cell: Cell,
@@ -101,6 +102,35 @@ pub enum Fact {
     },
     /// A part of the state as it is now, so that the log can be made to begin here.
     Restated(Restated),
+    /// A replay has begun, at the first of its events.
+    ReplayStarted(Box<Replay>),
+    /// A replay has made a step. The deliveries that it made due are the facts that follow, in the same block.
+    ReplayAdvanced {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which.
+        id: ReplayId,
+        /// What lies before this was looked at.
+        next: Position,
+        /// Deliveries that were made due.
+        released: u32,
+        /// Events that it means and that cannot be sent.
+        skipped: u32,
+    },
+    /// A replay was paused, resumed or cancelled.
+    ReplayChanged {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which.
+        id: ReplayId,
+        /// What it is now.
+        state: ReplayState,
+    },
+    /// An event goes to a webhook that was not chosen when it came: as the delivery begins, due at once.
+    DeliveryAdded {
+        /// The delivery.
+        cell: Cell,
+    },
     /// A test was sent. The kept part of the response's body lies beside it.
     TestFinished {
         /// Whose webhook.
@@ -141,6 +171,8 @@ pub enum Restated {
     TakenTimes(Box<TakenTimes>),
     /// An event of which a delivery was removed, and whose payload is to be erased once none of the others is pending.
     OwedErasure(Position),
+    /// A replay as it stands.
+    Replay(Box<Replay>),
     /// The state is whole.
     End,
 }
@@ -179,8 +211,24 @@ impl Fact {
             | Fact::AttemptFinished { .. }
             | Fact::RetryRequested { .. }
             | Fact::EventErased { .. }
+            | Fact::ReplayStarted(_)
+            | Fact::ReplayAdvanced { .. }
+            | Fact::ReplayChanged { .. }
+            | Fact::DeliveryAdded { .. }
             | Fact::TestFinished { .. } => false,
         }
+    }
+
+    /// Whether it says something about a replay, or ends some.
+    pub fn concerns_replays(&self) -> bool {
+        matches!(
+            self,
+            Fact::ReplayStarted(_)
+                | Fact::ReplayAdvanced { .. }
+                | Fact::ReplayChanged { .. }
+                | Fact::WebhookDeleted { .. }
+                | Fact::WorkspaceDeleted { .. }
+        )
     }
 }
 

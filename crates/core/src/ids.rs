@@ -106,14 +106,35 @@ position_id!(
     /// A workspace's key (not the key itself), named by the position of its `KeyCreated`.
     KeyId, "key_"
 );
+position_id!(
+    /// A replay, named by the position of its `ReplayStarted`.
+    ReplayId, "rpl_"
+);
 
-/// One event for one webhook: the event's position and the webhook's place among those chosen.
+/// One event for one webhook: the event's position, and the webhook's place among those chosen, or among those added later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryKey {
     /// Where the event was accepted.
     pub event: Position,
-    /// Which of the event's chosen webhooks, from 0.
+    /// Which of the event's chosen webhooks, from 0; from [`DeliveryKey::FIRST_ADDED`] on, which of those that replays have added.
     pub ordinal: u32,
+}
+
+impl DeliveryKey {
+    /// Half of all ordinals is for deliveries that were added after their event was accepted. So an id says which of the two it is,
+    /// and none is given twice however many webhooks there will be. Fixed for ever: ids carry it.
+    pub const FIRST_ADDED: u32 = 1 << 19;
+
+    /// The `nth` delivery, from 0, that was added to an event.
+    pub fn added(event: Position, nth: u32) -> DeliveryKey {
+        assert!(nth < Self::FIRST_ADDED, "an ordinal has 20 bits");
+        DeliveryKey { event, ordinal: Self::FIRST_ADDED + nth }
+    }
+
+    /// Whether a replay has added it, to a webhook that was not chosen when the event came.
+    pub fn is_added(self) -> bool {
+        self.ordinal >= Self::FIRST_ADDED
+    }
 }
 
 /// Digits of base 32 for an ordinal below 2^20.
@@ -235,7 +256,9 @@ mod tests {
             let at = Position::from_u64(raw);
             prop_assert_eq!(WorkspaceId(at).to_string().parse(), Ok(WorkspaceId(at)));
             let key = DeliveryKey { event: at, ordinal };
+            prop_assert_eq!(key.is_added(), ordinal >= 1 << 19);
             prop_assert_eq!(key.to_string().parse(), Ok(key));
+            prop_assert_eq!(ReplayId(at).to_string().parse(), Ok(ReplayId(at)));
             let event = EventId::generate(at, salt);
             prop_assert_eq!(event.position(), Some(at));
             prop_assert_eq!(event.as_str().parse(), Ok(event.clone()));

@@ -17,11 +17,12 @@ pub mod limits;
 pub mod machine;
 pub mod policy;
 pub mod profile;
+pub mod replay;
 pub mod sealed;
 pub mod signing;
 pub mod time;
 pub mod webhook;
 pub mod workspace;
 
-pub use ids::{AttemptId, DeliveryKey, EventId, KeyId, Position, WebhookId, WorkspaceId};
+pub use ids::{AttemptId, DeliveryKey, EventId, KeyId, Position, ReplayId, WebhookId, WorkspaceId};
 pub use time::{Millis, Time};

@@ -19,6 +19,14 @@ pub const TURN_DELIVERIES_MAX: usize = 16_384;
 pub const TURN_BYTES_TARGET: usize = 768 * 1024;
 /// A block of the log, in bytes, at the most.
 pub const BLOCK_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Replays of one workspace that have not ended.
+pub const REPLAYS_OPEN_MAX: usize = 16;
+/// Replays of one workspace that have ended and are still known; the oldest are forgotten.
+pub const REPLAYS_ENDED_MAX: usize = 100;
+/// Events that one step of a replay looks at.
+pub const REPLAY_STEP_EVENTS: usize = 1_024;
+/// A replay goes on only while fewer deliveries of its webhook wait for a slot.
+pub const REPLAY_WAITING_MAX: usize = 64;
 /// Attempts in flight at once over all webhooks.
 pub const PERMITS_DEFAULT: u32 = 1024;
 /// Attempts in flight at once to one webhook.

@@ -6,6 +6,7 @@
 mod decide_delivery;
 mod decide_erasure;
 mod decide_event;
+mod decide_replay;
 mod decide_webhook;
 mod decide_workspace;
 mod timestamps;
@@ -19,6 +20,7 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::fact::{Fact, Record, Restated};
 use crate::ids::{AttemptId, DeliveryKey, Position, WebhookId};
+use crate::replay::{Ahead, Replays};
 use crate::time::Time;
 use timestamps::Timestamps;
 
@@ -28,6 +30,8 @@ use timestamps::Timestamps;
 pub struct Kernel {
     /// Profiles, workspaces, keys, webhooks.
     pub directory: Directory,
+    /// Jobs that send past events again.
+    pub replays: Replays,
     timestamps: Timestamps,
     pending: BTreeMap<WebhookId, u64>,
     /// Events of which a delivery was removed and that are not erased, since others of theirs were pending when it was.
@@ -65,12 +69,14 @@ pub struct Prior<'a> {
     pub siblings: &'a [Cell],
     /// That event's payload was erased.
     pub is_erased: bool,
+    /// Events that were read ahead for a step of a replay.
+    pub ahead: Option<&'a Ahead>,
 }
 
 /// The facts of one decision, in order, and what to answer once they are durable.
 #[derive(Debug)]
 pub struct Decision {
-    /// To be appended and applied in this order. Never more than two.
+    /// To be appended and applied in this order. Never more than two, but for a step of a replay, which has one for each delivery.
     pub facts: Vec<Fact>,
     /// The answer.
     pub reply: Reply,
@@ -120,6 +126,13 @@ pub fn decide(
         Command::Retry { workspace, .. } => decide_delivery::retry(kernel, prior, *workspace, moment),
         Command::EraseEvent { .. } => decide_erasure::erase(prior),
         Command::EraseRemoved { .. } => Ok(decide_erasure::erase_removed(kernel, prior)),
+        Command::StartReplay { workspace, webhook, wish } => {
+            decide_replay::start(kernel, *workspace, *webhook, wish, moment)
+        }
+        Command::ChangeReplay { workspace, id, state } => decide_replay::change(kernel, *workspace, *id, *state),
+        Command::AdvanceReplay { workspace, id, room } => {
+            decide_replay::advance(kernel, prior.ahead, *workspace, *id, *room, moment)
+        }
         Command::RecordTest { workspace, webhook, event_id, event_type, measured } => {
             decide_delivery::record_test(kernel, *workspace, *webhook, event_id, event_type, measured)
         }
@@ -133,7 +146,13 @@ pub fn apply(kernel: &mut Kernel, record: &Record, mut effect: impl FnMut(Effect
         _ => None,
     };
     kernel.directory.apply(record);
+    kernel.replays.apply(&record.fact);
     match &record.fact {
+        Fact::ReplayStarted(_) | Fact::ReplayAdvanced { .. } | Fact::ReplayChanged { .. } => {}
+        Fact::DeliveryAdded { cell } => {
+            kernel.count(cell, None);
+            effect(Effect::Deliver(*cell));
+        }
         Fact::ProfileRegistered(_)
         | Fact::WorkspaceCreated { .. }
         | Fact::WorkspaceRenamed { .. }
@@ -232,7 +251,13 @@ impl Kernel {
         let parts = std::iter::once(begin).chain(self.directory.restate()).chain(pending);
         let owed = self.owed.iter().map(|event| Restated::OwedErasure(*event));
         let taken = self.timestamps.restate().map(|taken| Restated::TakenTimes(Box::new(taken)));
-        parts.chain(owed).chain(taken).chain([Restated::End]).map(Fact::Restated).collect()
+        parts
+            .chain(owed)
+            .chain(taken)
+            .chain(self.replays.restate())
+            .chain([Restated::End])
+            .map(Fact::Restated)
+            .collect()
     }
 
     fn take_back(&mut self, restated: &Restated) {
@@ -251,6 +276,7 @@ impl Kernel {
                 self.owed.insert(*event);
             }
             Restated::TakenTimes(taken) => self.timestamps.take_back(taken),
+            Restated::Replay(replay) => self.replays.put(replay),
             _ => {}
         }
     }

@@ -125,9 +125,14 @@ impl Settings {
     /// # Errors
     /// The first reason against it.
     pub fn wants(&self, event_type: &str, campaign: Option<&str>) -> Result<(), Unwanted> {
-        if !self.enabled {
-            return Err(Unwanted::Off);
-        }
+        if self.enabled { self.selects(event_type, campaign) } else { Err(Unwanted::Off) }
+    }
+
+    /// Whether the filter lets an event through, on or off.
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub fn selects(&self, event_type: &str, campaign: Option<&str>) -> Result<(), Unwanted> {
         if !self.events.iter().any(|listed| &**listed == event_type) {
             return Err(Unwanted::Type);
         }

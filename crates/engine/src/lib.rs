@@ -15,6 +15,7 @@ mod live;
 pub mod metering;
 mod outgoing;
 mod overlay;
+mod past;
 mod payloads;
 mod poison;
 mod projector;

@@ -21,6 +21,8 @@ pub struct Overlay {
     ids: HashMap<(WorkspaceId, EventId), Position>,
     /// Event that was carried → the fact beside which its payload lies.
     carried: BTreeMap<Position, Position>,
+    /// Event → how many deliveries replays have added to it. Few events have any.
+    added: BTreeMap<Position, u32>,
     /// Event → the fact that says it was erased.
     erased: BTreeMap<Position, Position>,
 }
@@ -34,20 +36,28 @@ impl Overlay {
                 self.put_event(event);
             }
             Fact::EventCarried { event, cells } => {
-                self.cells.extend(cells.iter().map(|cell| (cell.key, *cell)));
+                cells.iter().for_each(|cell| self.put_cell(cell));
                 self.put_event(event);
                 self.carried.insert(event.at, record.position);
             }
-            Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. }
+            Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell }
                 if self.events.contains_key(&cell.key.event) =>
             {
-                self.cells.insert(cell.key, *cell);
+                self.put_cell(cell);
             }
             Fact::EventErased { event, cancelled, .. } if self.events.contains_key(event) => {
                 self.cells.extend(cancelled.iter().map(|cell| (cell.key, *cell)));
                 self.erased.insert(*event, record.position);
             }
             _ => {}
+        }
+    }
+
+    fn put_cell(&mut self, cell: &Cell) {
+        self.cells.insert(cell.key, *cell);
+        if cell.key.is_added() {
+            let added = self.added.entry(cell.key.event).or_default();
+            *added = (*added).max(cell.key.ordinal - DeliveryKey::FIRST_ADDED + 1);
         }
     }
 
@@ -83,9 +93,10 @@ impl Overlay {
             {
                 id.remove();
             }
-            for ordinal in 0..event.chosen.len() as u32 {
-                self.cells.remove(&DeliveryKey { event: event.at, ordinal });
+            for key in self.keys_of(event) {
+                self.cells.remove(&key);
             }
+            self.added.remove(&event.at);
         }
         gone
     }
@@ -100,10 +111,20 @@ impl Overlay {
         self.erased.iter().map(|(event, fact)| (*event, *fact))
     }
 
-    /// The cells of all deliveries of an event.
+    /// The cells of all deliveries of an event, in the order of their keys.
     pub fn cells_of(&self, event: &Event) -> impl Iterator<Item = &Cell> {
-        let keys = (0..event.chosen.len() as u32).map(|ordinal| DeliveryKey { event: event.at, ordinal });
-        keys.filter_map(|key| self.cells.get(&key))
+        self.keys_of(event).filter_map(|key| self.cells.get(&key))
+    }
+
+    /// How many deliveries replays have added to an event.
+    pub fn added_to(&self, event: Position) -> u32 {
+        self.added.get(&event).copied().unwrap_or(0)
+    }
+
+    fn keys_of(&self, event: &Event) -> impl Iterator<Item = DeliveryKey> + use<> {
+        let (at, chosen) = (event.at, event.chosen.len() as u32);
+        let added = (0..self.added_to(at)).map(move |nth| DeliveryKey::added(at, nth));
+        (0..chosen).map(move |ordinal| DeliveryKey { event: at, ordinal }).chain(added)
     }
 
     /// A delivery's cell.
@@ -121,6 +142,11 @@ impl Overlay {
         let named = self.ids.get(&(workspace, id.clone())).copied().or(id.position());
         let event = self.events.get(&named?)?;
         (event.workspace == workspace && event.id == *id).then_some(event)
+    }
+
+    /// All events, oldest first.
+    pub fn events(&self) -> &BTreeMap<Position, Arc<Event>> {
+        &self.events
     }
 
     /// All cells, in the order of their keys.

@@ -3,6 +3,7 @@
 //! A shard promises that no reply, effect or job leaves it before the facts behind it are durable. Time, entropy, log and dispatch are
 //! passed in, so the simulator drives exactly what the server runs. It has no thread, no channel and no clock.
 
+mod replay;
 mod retention;
 
 use std::collections::VecDeque;
@@ -16,9 +17,10 @@ use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::{self, Entropy, Kernel, Moment, Prior};
 use postrider_core::profile::Terminal;
+use postrider_core::replay::Ahead;
 use postrider_core::sealed::SealingKeyId;
 use postrider_core::webhook::Webhook;
-use postrider_core::{DeliveryKey, Position, Time, limits};
+use postrider_core::{DeliveryKey, Position, ReplayId, Time, WorkspaceId, limits};
 use postrider_dispatch::Target;
 use postrider_log::{AppendError, Batch, EraseError, LogWriter, Payload, ReserveError, codec};
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
@@ -40,6 +42,10 @@ pub struct Shard<W> {
     /// Events that owe an erasure, to be looked at again: what they waited for may have been deleted.
     to_check: VecDeque<Position>,
     beginnings: Beginnings,
+    /// The replay that made the last step: the next one is another's, if there is another.
+    replayed: Option<(WorkspaceId, ReplayId)>,
+    /// Replays make no steps, since there is little space.
+    spares_space: bool,
     now: Time,
 }
 
@@ -107,6 +113,8 @@ impl<W: LogWriter> Shard<W> {
             to_erase: Vec::new(),
             to_check: VecDeque::new(),
             beginnings: Beginnings::default(),
+            replayed: None,
+            spares_space: false,
             now: Time(0),
         }
     }
@@ -162,6 +170,7 @@ impl<W: LogWriter> Shard<W> {
             // Asked by nobody, answered to nobody; a check that finds nothing to do leaves no fact.
             let _ = self.run(Command::EraseRemoved { event }, entropy, &mut turned, &mut deliveries);
         }
+        self.advance_replays(entropy, &mut turned, &mut deliveries);
         if !self.batch.is_empty() {
             self.log.append(self.log.tail(), &self.batch)?;
         }
@@ -185,8 +194,8 @@ impl<W: LogWriter> Shard<W> {
     ) -> Result<Reply, Rejection> {
         let at = Position::new(self.log.tail(), self.batch.len());
         let mut moment = Moment { now: self.now, at, entropy };
-        let mut siblings = Vec::new();
-        let prior = self.prior(&command, &mut siblings);
+        let (mut siblings, mut ahead) = (Vec::new(), Ahead::default());
+        let prior = self.prior(&command, &mut siblings, &mut ahead);
         let decision = machine::decide(&self.kernel, prior, &command, &mut moment)?;
         let (payload, crc32c) = payload_of(command);
         let mut follow_ups = Vec::new();
@@ -203,6 +212,9 @@ impl<W: LogWriter> Shard<W> {
                     turned.payloads.push((position, payload.clone()));
                 }
             }
+            if matches!(fact, Fact::DeliveryAdded { .. } | Fact::RetryRequested { .. }) {
+                *deliveries += 1;
+            }
             let record = Record { position, time: self.now, fact };
             self.take_in(&record);
             follow_ups.extend(self.follow_up(&record));
@@ -218,7 +230,7 @@ impl<W: LogWriter> Shard<W> {
         Ok(decision.reply)
     }
 
-    fn prior<'a>(&'a self, command: &Command, siblings: &'a mut Vec<Cell>) -> Prior<'a> {
+    fn prior<'a>(&'a self, command: &Command, siblings: &'a mut Vec<Cell>, ahead: &'a mut Ahead) -> Prior<'a> {
         match command {
             Command::Finish(finish) => self.prior_of_delivery(finish.key),
             Command::Retry { key, .. } => self.prior_of_delivery(*key),
@@ -230,6 +242,10 @@ impl<W: LogWriter> Shard<W> {
                 self.prior_of_event(self.overlay.event_with_id(*workspace, id), siblings)
             }
             Command::EraseRemoved { event } => self.prior_of_event(self.overlay.event(*event), siblings),
+            Command::AdvanceReplay { workspace, id, .. } => {
+                *ahead = self.read_ahead(*workspace, *id);
+                Prior { ahead: Some(ahead), ..Prior::default() }
+            }
             _ => Prior::default(),
         }
     }
@@ -266,7 +282,7 @@ impl<W: LogWriter> Shard<W> {
 
     /// Whether a turn is wanted though there may be no command for it.
     pub fn has_chores(&self) -> bool {
-        !self.to_check.is_empty()
+        !self.to_check.is_empty() || self.has_replay_steps()
     }
 
     fn take_in(&mut self, record: &Record) {
@@ -305,6 +321,9 @@ impl<W: LogWriter> Shard<W> {
         }
         if cell.is_fresh() {
             self.scheduler.ready(cell.key, cell.webhook, Lane::Fresh);
+        } else if cell.attempts == 0 {
+            // A replay has added it: it is due, and waits behind what is fresh.
+            self.scheduler.ready(cell.key, cell.webhook, Lane::Retry);
         } else {
             self.scheduler.sleep(cell.key, cell.webhook, cell.due);
         }

@@ -7,6 +7,7 @@ mod explain;
 mod forget;
 mod health;
 mod page;
+mod past;
 mod query;
 
 use std::collections::BTreeMap;
@@ -120,6 +121,7 @@ impl Views {
                 self.file(record, cell, attempt);
             }
             Fact::RetryRequested { cell, was } => self.put_cell(cell, *was),
+            Fact::DeliveryAdded { cell } => self.add(cell),
             Fact::EventErased { workspace, event, cancelled } => {
                 for cell in cancelled {
                     self.put_cell(cell, Was { status: Status::Pending, due: cell.due });
@@ -153,6 +155,9 @@ impl Views {
             }
             Fact::WorkspaceCreated { .. }
             | Fact::Restated(_)
+            | Fact::ReplayStarted(_)
+            | Fact::ReplayAdvanced { .. }
+            | Fact::ReplayChanged { .. }
             | Fact::ProfileRegistered(_)
             | Fact::WorkspaceRenamed { .. }
             | Fact::KeyCreated(_)
@@ -167,6 +172,16 @@ impl Views {
         row.cell = *cell;
         if let Some(summary) = view.health.get_mut(&cell.webhook) {
             summary.follow(cell, Some(was));
+        }
+    }
+
+    /// A replay has added a delivery. That of an event which is not known comes back with it.
+    fn add(&mut self, cell: &Cell) {
+        let Some(view) = self.workspaces.get_mut(&cell.workspace) else { return };
+        let Some(event) = view.events.get(&cell.key.event).cloned() else { return };
+        view.deliveries.insert(cell.key, DeliveryRow { cell: *cell, event, attempts: Vec::new() });
+        if let Some(summary) = view.health.get_mut(&cell.webhook) {
+            summary.follow(cell, None);
         }
     }
 

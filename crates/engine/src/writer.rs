@@ -122,9 +122,11 @@ impl<W: LogWriter> Writer<W> {
         loop {
             let is_behind = self.shard.advance(self.clock.now());
             self.collect(&mut waiting, !is_behind && !self.shard.has_chores());
-            if !self.ballast.restore() {
+            let is_full = !self.ballast.restore();
+            if is_full {
                 self.refuse(&mut waiting);
             }
+            self.shard.spare_space(is_full);
             let now = self.clock.now();
             if !waiting.is_empty() || self.shard.has_chores() {
                 let began = Instant::now();

@@ -129,6 +129,7 @@ impl Writer {
                 self.move_on(cell, *was, cell.attempts);
                 self.sleep(cell);
             }
+            Fact::DeliveryAdded { cell } if self.knows(cell.key.event)? => self.sleep(cell),
             Fact::EventErased { event, cancelled, .. } if self.knows(*event)? => {
                 for cell in cancelled {
                     self.move_on(cell, Was { status: Status::Pending, due: cell.due }, cell.attempts);
@@ -144,8 +145,12 @@ impl Writer {
             // Of an event that is let go, or that is carried further on as it is then.
             Fact::AttemptFinished { .. }
             | Fact::RetryRequested { .. }
+            | Fact::DeliveryAdded { .. }
             | Fact::EventErased { .. }
             | Fact::Restated(_)
+            | Fact::ReplayStarted(_)
+            | Fact::ReplayAdvanced { .. }
+            | Fact::ReplayChanged { .. }
             | Fact::ProfileRegistered(_)
             | Fact::WorkspaceCreated { .. }
             | Fact::WorkspaceRenamed { .. }
@@ -194,7 +199,7 @@ impl Writer {
                 let place = AttemptPlace::new(position, time, attempt.outcome, took, true);
                 self.file_attempt(AttemptOf { webhook: *webhook, place })
             }
-            Fact::RetryRequested { cell, .. } => self.file_head(cell.key, position),
+            Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => self.file_head(cell.key, position),
             Fact::EventErased { cancelled, .. } => {
                 cancelled.iter().try_for_each(|cell| self.file_head(cell.key, position))
             }
@@ -205,6 +210,9 @@ impl Writer {
                 cells.iter().try_for_each(|cell| self.file_head(cell.key, position))
             }
             Fact::Restated(_)
+            | Fact::ReplayStarted(_)
+            | Fact::ReplayAdvanced { .. }
+            | Fact::ReplayChanged { .. }
             | Fact::ProfileRegistered(_)
             | Fact::WorkspaceCreated { .. }
             | Fact::WorkspaceRenamed { .. }
@@ -286,6 +294,6 @@ impl Writer {
 }
 
 fn asleep(cell: &Cell, due: Time, attempts: u32) -> Asleep {
-    let lane = if attempts == 0 { Lane::Fresh } else { Lane::Retry };
+    let lane = if attempts == 0 && !cell.key.is_added() { Lane::Fresh } else { Lane::Retry };
     Asleep { due, key: cell.key, webhook: cell.webhook, lane }
 }

@@ -45,6 +45,15 @@ impl Fact {
                 ("EventCarried", format!("{} accepted at {} with {} deliveries", event.id, event.at, cells.len()))
             }
             Fact::Restated(restated) => ("Restated", restated.describe()),
+            Fact::ReplayStarted(replay) => {
+                let (id, webhook, wish) = (replay.id, replay.webhook, &replay.wish);
+                ("ReplayStarted", format!("{id} to webhook {webhook}: {} since {}", wish.only.as_str(), wish.since))
+            }
+            Fact::ReplayAdvanced { id, next, released, skipped, .. } => {
+                ("ReplayAdvanced", format!("{id} to {next}: {released} deliveries due, {skipped} skipped"))
+            }
+            Fact::ReplayChanged { id, state, .. } => ("ReplayChanged", format!("{id} is {}", state.as_str())),
+            Fact::DeliveryAdded { cell } => ("DeliveryAdded", format!("{} to webhook {}", cell.key, cell.webhook)),
             Fact::TestFinished { webhook, event_type, attempt, .. } => {
                 ("TestFinished", format!("{event_type} to webhook {webhook}: {}", attempt.outcome.as_str()))
             }
@@ -66,6 +75,7 @@ impl Restated {
                 format!("{} runs of timestamps of {} in {}", taken.millis.len(), taken.event_type, taken.workspace)
             }
             Restated::OwedErasure(event) => format!("event at {event} is to be erased"),
+            Restated::Replay(replay) => format!("{} at {}, {}", replay.id, replay.next, replay.state.as_str()),
             Restated::End => "the state is whole".into(),
         }
     }

@@ -5,6 +5,7 @@ mod directory;
 mod erasure;
 mod properties;
 mod publish;
+mod replay;
 mod retry;
 mod signing;
 mod story;

@@ -237,9 +237,10 @@ impl Handle {
         let Subject::Delivery(key, event) = &entry.subject else { return None };
         let shared = &self.0.shared;
         let webhook = shared.webhook_at(entry.webhook, entry.attempt.webhook_version)?;
-        let (is_erased, at) = {
+        let (is_erased, at, revision) = {
             let views = shared.views.read();
-            (views.erased_at(event).is_some(), views.payload_of(event))
+            let revision = views.delivery(event.workspace, *key)?.cell.revision;
+            (views.erased_at(event).is_some(), views.payload_of(event), revision)
         };
         // Of data that can't be read no body is made up.
         let data = if is_erased { None } else { self.payload(at) };
@@ -248,7 +249,6 @@ impl Handle {
         let mut headers = outgoing::webhook_headers(&webhook, profile, Secrets::Masked).ok()?;
         outgoing::attempt_headers(&mut headers, &event.id, Some(*key), entry.attempt.number);
         outgoing::masked_signature(&mut headers, &webhook, &event.id, entry.attempt.started);
-        let revision = event.chosen.get(key.ordinal as usize)?.revision;
         let body = data.and_then(|data| outgoing::body(&directory, event, &webhook, revision, &data));
         Some(SentRequest { headers: headers_text(&headers), body })
     }

@@ -63,8 +63,8 @@ const CARRIED_CELL_BYTES: usize = 64;
 /// A carried event without deliveries and payload, and the block around it.
 const CARRIED_EVENT_BYTES: usize = 4_096;
 
-fn bytes_at_most(event: &Event) -> usize {
-    event.payload_len as usize + event.chosen.len() * CARRIED_CELL_BYTES + CARRIED_EVENT_BYTES
+fn bytes_at_most(event: &Event, deliveries: usize) -> usize {
+    event.payload_len as usize + deliveries * CARRIED_CELL_BYTES + CARRIED_EVENT_BYTES
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +194,8 @@ impl<W: LogWriter> Shard<W> {
             self.reserve()?;
         }
         for event in events {
-            let bytes = self.batch.bytes() + bytes_at_most(&event);
+            let deliveries = event.chosen.len() + self.overlay.added_to(event.at) as usize;
+            let bytes = self.batch.bytes() + bytes_at_most(&event, deliveries);
             if !self.batch.is_empty() && bytes > limits::TURN_BYTES_TARGET {
                 break;
             }
@@ -202,7 +203,7 @@ impl<W: LogWriter> Shard<W> {
             let read = payload(old).map_err(|error| error.to_string());
             let read = read.and_then(|data| match bytes <= limits::BLOCK_BYTES_MAX {
                 true => Ok(data),
-                false => Err(format!("with its {} deliveries it may be larger than a block", event.chosen.len())),
+                false => Err(format!("with its {deliveries} deliveries it may be larger than a block")),
             });
             let data = match read {
                 Ok(data) => data,

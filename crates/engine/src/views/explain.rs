@@ -14,14 +14,14 @@ pub struct Explanation {
     pub webhook: WebhookId,
     /// The answer.
     pub verdict: Verdict,
-    /// The delivery, where the webhook was chosen.
+    /// The delivery, where the webhook was chosen, or a replay has added one.
     pub delivery: Option<DeliveryKey>,
 }
 
 /// Why, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was chosen; so its delivery stands.
+    /// It was chosen, then or by a replay; so its delivery stands.
     Chosen(Status),
     /// It was not chosen, for this reason.
     Unwanted(Unwanted),
@@ -76,6 +76,7 @@ impl Views {
         let history = self.directory.history(webhook).filter(is_theirs)?;
         let ordinal = event.chosen.iter().position(|chosen| chosen.webhook == webhook);
         let delivery = ordinal.map(|ordinal| DeliveryKey { event: event.at, ordinal: ordinal as u32 });
+        let delivery = delivery.or_else(|| view.added_for(event.at, webhook));
         let row = delivery.and_then(|key| view.deliveries.get(&key));
         let verdict = row.map_or_else(|| verdict(history, event), |row| Verdict::Chosen(self.status_of(&row.cell)));
         Some(Explanation { webhook, verdict, delivery })

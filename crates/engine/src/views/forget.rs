@@ -67,6 +67,6 @@ impl WorkspaceView {
     }
 }
 
-fn all_of(event: Position) -> std::ops::RangeInclusive<DeliveryKey> {
+pub(super) fn all_of(event: Position) -> std::ops::RangeInclusive<DeliveryKey> {
     DeliveryKey { event, ordinal: 0 }..=DeliveryKey { event, ordinal: u32::MAX }
 }

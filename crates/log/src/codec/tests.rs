@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_decoding_panic(ordinal in 0u8..16, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn no_bytes_make_decoding_panic(ordinal in 0u8..23, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let bytes: Vec<u8> = std::iter::once(ordinal).chain(bytes).collect();
         let _ = decode(Position::new(3, 1), Time(1), &bytes);
     }

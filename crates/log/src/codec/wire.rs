@@ -15,6 +15,7 @@ macro_rules! byte_enum {
     };
 }
 
+mod replay;
 mod restated;
 mod signing;
 
@@ -28,11 +29,13 @@ use postrider_core::event::{Chosen, Digest, Event};
 use postrider_core::fact::Fact;
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::Profile;
+use postrider_core::replay::ReplayState;
 use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes};
-use postrider_core::{AttemptId, DeliveryKey, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
+use postrider_core::{AttemptId, DeliveryKey, KeyId, Millis, Position, ReplayId, Time, WebhookId, WorkspaceId};
 
+use replay::WireReplay;
 use restated::{WireCarried, WireRestated};
 use signing::WireSigning;
 
@@ -81,6 +84,14 @@ pub(super) enum WireFact<'a> {
     SigningWebhookCreated(WireWebhook<'a>, WireSigning<'a>),
     /// 17: a webhook was changed that signs.
     SigningWebhookChanged(WireWebhook<'a>, WireSigning<'a>),
+    /// 18
+    ReplayStarted(WireReplay<'a>),
+    /// 19: workspace, id, next, deliveries made due, events skipped.
+    ReplayAdvanced(At, At, At, u32, u32),
+    /// 20: workspace, id, state.
+    ReplayChanged(At, At, u8),
+    /// 21
+    DeliveryAdded(WireCell),
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -221,6 +232,7 @@ fn time(span: Span, base: Time) -> Time {
 }
 
 byte_enum!(status_byte, status, Status: 0 = Pending, 1 = Succeeded, 2 = Exhausted, 3 = Removed, 4 = Cancelled);
+byte_enum!(replay_state_byte, replay_state, ReplayState: 0 = Running, 1 = Paused, 2 = Finished, 3 = Cancelled);
 byte_enum!(outcome_byte, outcome, Outcome:
     0 = Succeeded, 1 = Retrying, 2 = Exhausted, 3 = Removed, 4 = Cancelled, 5 = Failed);
 byte_enum!(kind_byte, error_kind, ErrorKind:
@@ -268,6 +280,14 @@ impl<'a> WireFact<'a> {
             ),
             Fact::EventCarried { event, cells } => WireFact::EventCarried(WireCarried::from_domain(event, cells, base)),
             Fact::Restated(restated) => WireFact::Restated(WireRestated::from_domain(restated, base)),
+            Fact::ReplayStarted(replay) => WireFact::ReplayStarted(WireReplay::from_domain(replay, base)),
+            Fact::ReplayAdvanced { workspace, id, next, released, skipped } => {
+                WireFact::ReplayAdvanced(at(workspace.0), at(id.0), at(*next), *released, *skipped)
+            }
+            Fact::ReplayChanged { workspace, id, state } => {
+                WireFact::ReplayChanged(at(workspace.0), at(id.0), replay_state_byte(*state))
+            }
+            Fact::DeliveryAdded { cell } => WireFact::DeliveryAdded(WireCell::from_domain(cell, base)),
             Fact::TestFinished { workspace, webhook, event_id, event_type, attempt } => WireFact::TestFinished(
                 at(workspace.0),
                 webhook.0,
@@ -319,6 +339,20 @@ impl<'a> WireFact<'a> {
             },
             WireFact::EventCarried(carried) => carried.into_domain(base)?,
             WireFact::Restated(restated) => Fact::Restated(restated.into_domain(base)?),
+            WireFact::ReplayStarted(replay) => Fact::ReplayStarted(Box::new(replay.into_domain(base)?)),
+            WireFact::ReplayAdvanced(of, id, next, released, skipped) => Fact::ReplayAdvanced {
+                workspace: workspace(of)?,
+                id: ReplayId(position(id)?),
+                next: position(next)?,
+                released,
+                skipped,
+            },
+            WireFact::ReplayChanged(of, id, state) => Fact::ReplayChanged {
+                workspace: workspace(of)?,
+                id: ReplayId(position(id)?),
+                state: replay_state(state)?,
+            },
+            WireFact::DeliveryAdded(cell) => Fact::DeliveryAdded { cell: cell.into_domain(base)? },
             WireFact::TestFinished(of, webhook, event_id, event_type, attempt) => Fact::TestFinished {
                 workspace: workspace(of)?,
                 webhook: WebhookId(webhook),

@@ -8,9 +8,9 @@ use crate::coding::{Input, put, put_difference, put_position};
 /// Which of a webhook's two queues a delivery belongs into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
-    /// Its first attempt.
+    /// Its first attempt, if it was chosen when its event came.
     Fresh,
-    /// Every attempt after the first.
+    /// Every other one.
     Retry,
 }
 

@@ -29,6 +29,7 @@ pub enum Step {
     Publish { workspace: u64, webhooks: Vec<u64>, own_id: Option<u8> },
     Attempt { pick: prop::sample::Index, ends: bool, delay_ms: u64, took_ms: u64 },
     Retry { pick: prop::sample::Index },
+    Add { pick: prop::sample::Index, webhook: u64 },
     Erase { pick: prop::sample::Index },
     Test { webhook: u64 },
     Delete { webhook: u64 },
@@ -44,6 +45,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         8 => (any::<prop::sample::Index>(), prop::bool::weighted(0.4), prop_oneof![1u64..5000, 1u64..50_000_000], 0u64..30_000)
             .prop_map(|(pick, ends, delay_ms, took_ms)| Step::Attempt { pick, ends, delay_ms, took_ms }),
         1 => any::<prop::sample::Index>().prop_map(|pick| Step::Retry { pick }),
+        1 => (any::<prop::sample::Index>(), 1..=WEBHOOKS).prop_map(|(pick, webhook)| Step::Add { pick, webhook }),
         1 => any::<prop::sample::Index>().prop_map(|pick| Step::Erase { pick }),
         1 => (1..=WEBHOOKS).prop_map(|webhook| Step::Test { webhook }),
         1 => prop::bool::weighted(0.1).prop_flat_map(|_| 1..=WEBHOOKS).prop_map(|webhook| Step::Delete { webhook }),
@@ -99,6 +101,7 @@ impl World {
                 }
             }
             Step::Retry { pick } => self.retry(pick),
+            Step::Add { pick, webhook } => self.add(pick, WebhookId(*webhook)),
             Step::Erase { pick } => self.erase(pick),
             Step::Test { webhook } => {
                 let attempt = self.filed(Outcome::Failed, 1, 5);
@@ -215,6 +218,21 @@ impl World {
         self.push(Fact::RetryRequested { cell, was: Was::from(&old) });
     }
 
+    /// A replay adds a delivery to an event.
+    fn add(&mut self, pick: &prop::sample::Index, webhook: WebhookId) {
+        if self.cells.is_empty() || self.gone.contains(&webhook) {
+            return;
+        }
+        let cells: Vec<_> = self.cells.values().copied().collect();
+        let Cell { key, workspace, .. } = *pick.get(&cells);
+        let of_event = cells.iter().filter(|cell| cell.key.event == key.event);
+        let nth = of_event.filter(|cell| cell.key.is_added()).count() as u32;
+        let key = DeliveryKey::added(key.event, nth);
+        let cell = Cell::fresh(key, workspace, webhook, self.at(), Time(self.now));
+        self.cells.insert(key, cell);
+        self.push(Fact::DeliveryAdded { cell });
+    }
+
     fn erase(&mut self, pick: &prop::sample::Index) {
         if self.cells.is_empty() {
             return;
@@ -324,7 +342,7 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
                 newest.insert(cell.key, record.position);
                 note(cell.webhook, attempt, false);
             }
-            Fact::RetryRequested { cell, .. } => {
+            Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => {
                 cells.insert(cell.key, *cell);
                 newest.insert(cell.key, record.position);
             }
@@ -341,7 +359,7 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
         }
     }
     for cell in cells.values().filter(|cell| cell.status == Status::Pending && !gone.contains(&cell.webhook)) {
-        let lane = if cell.attempts == 0 { Lane::Fresh } else { Lane::Retry };
+        let lane = if cell.is_fresh() { Lane::Fresh } else { Lane::Retry };
         answers.asleep.insert(Asleep { due: cell.due, key: cell.key, webhook: cell.webhook, lane });
         *answers.counts.entry(cell.webhook).or_default() += 1;
     }

@@ -11,6 +11,7 @@ use crate::effect::Effect;
 use crate::fact::{Fact, Record};
 use crate::ids::{DeliveryKey, Position, WebhookId};
 use crate::machine::{Kernel, apply};
+use crate::replay::{Only, ReplayState};
 use crate::time::Time;
 use crate::webhook::{Change, Settings};
 
@@ -25,6 +26,9 @@ enum Act {
     Fail(usize, Option<u64>),
     Retry(usize),
     Erase(usize),
+    Replay(usize, usize),
+    ChangeReplay(usize, usize),
+    Advance(usize, usize),
     Wait(u64),
     DeleteWorkspace,
 }
@@ -39,6 +43,9 @@ fn act() -> impl Strategy<Value = Act> {
         8 => (any::<usize>(), prop::option::of(any::<u64>())).prop_map(|(n, asked)| Act::Fail(n, asked)),
         3 => any::<usize>().prop_map(Act::Retry),
         1 => any::<usize>().prop_map(Act::Erase),
+        2 => (any::<usize>(), any::<usize>()).prop_map(|(n, only)| Act::Replay(n, only)),
+        1 => (any::<usize>(), any::<usize>()).prop_map(|(n, state)| Act::ChangeReplay(n, state)),
+        4 => (any::<usize>(), 1usize..4).prop_map(|(n, room)| Act::Advance(n, room)),
         3 => (0u64..100_000).prop_map(Act::Wait),
         1 => Just(Act::DeleteWorkspace),
     ]
@@ -95,6 +102,18 @@ fn perform(story: &mut Story, act: Act) {
             let (workspace, event) = (story.workspace, nth(story.events.keys(), n).cloned());
             let erase = |(_, id)| story.tell(Command::EraseEvent { workspace, id });
             let _ = event.filter(|(of, _)| *of == workspace).map(erase);
+        }
+        Act::Replay(n, only) => {
+            let _ = nth_webhook(story, n).map(|webhook| story.start_replay(webhook, Only::ALL[only % 3]));
+        }
+        Act::ChangeReplay(n, state) => {
+            let known = nth(story.kernel.replays.running().map(|replay| replay.id), n);
+            let state = [ReplayState::Paused, ReplayState::Running, ReplayState::Cancelled][state % 3];
+            let _ = known.map(|id| story.change_replay(id, state));
+        }
+        Act::Advance(n, room) => {
+            let running = nth(story.kernel.replays.running().map(|replay| replay.id), n);
+            let _ = running.map(|id| story.advance(id, room));
         }
         Act::Wait(span) => story.wait(span),
         Act::DeleteWorkspace => {

@@ -11,10 +11,11 @@ use crate::delivery::{Cell, Status};
 use crate::effect::Effect;
 use crate::event::{Digest, Event, NewEvent};
 use crate::fact::{Fact, Record};
-use crate::ids::{DeliveryKey, EventId, Position, WebhookId, WorkspaceId};
+use crate::ids::{DeliveryKey, EventId, Position, ReplayId, WebhookId, WorkspaceId};
 use crate::machine::{Entropy, Kernel, Moment, Prior, apply, decide, event_cells};
 use crate::policy::RetryPolicy;
 use crate::profile::Profile;
+use crate::replay::{Ahead, Candidate, Only, Replay, ReplayState, Wish};
 use crate::sealed::SealingKeyId;
 use crate::time::{Millis, Time};
 use crate::webhook::{Change, Settings, TIMEOUT_DEFAULT, Webhook};
@@ -47,6 +48,8 @@ pub struct Story {
     /// Of the last command.
     pub effects: Vec<Effect>,
     pub now: Time,
+    /// How far events are read for a replay.
+    pub reads_to: Position,
     pub workspace: WorkspaceId,
     draws: Draws,
 }
@@ -100,6 +103,7 @@ impl Story {
             facts: Vec::new(),
             effects: Vec::new(),
             now: START,
+            reads_to: Position::from_u64(u64::MAX),
             workspace: WorkspaceId(Position::new(0, 0)),
             draws: Draws(7),
         };
@@ -144,10 +148,14 @@ impl Story {
         let about = event.map(|e| e.at).or(cell.map(|cell| cell.key.event));
         let siblings: Vec<Cell> = self.cells.values().filter(|cell| Some(cell.key.event) == about).copied().collect();
         let is_erased = about.is_some_and(|at| self.erased.contains(&at));
+        let read = match &command {
+            Command::AdvanceReplay { id, .. } => self.read_ahead(*id),
+            _ => Ahead::default(),
+        };
         let (now, entropy) = (self.now, &mut self.draws);
         let decision = decide(
             &self.kernel,
-            Prior { cell, in_flight, event, siblings: &siblings, is_erased },
+            Prior { cell, in_flight, event, siblings: &siblings, is_erased, ahead: Some(&read) },
             &command,
             &mut Moment { now, at, entropy },
         )?;
@@ -169,6 +177,9 @@ impl Story {
             Fact::AttemptFinished { cell, was, .. } | Fact::RetryRequested { cell, was } => {
                 let old = self.cells.insert(cell.key, *cell).expect("a cell comes from an event");
                 assert_eq!((was.status, was.due), (old.status, old.due), "a fact names the place that it leaves");
+            }
+            Fact::DeliveryAdded { cell } => {
+                assert!(self.cells.insert(cell.key, *cell).is_none(), "{} is there already", cell.key);
             }
             Fact::EventErased { event, cancelled, .. } => {
                 self.cells.extend(cancelled.iter().map(|cell| (cell.key, *cell)));
@@ -267,6 +278,12 @@ impl Story {
         self.finish(key, None, None)
     }
 
+    pub fn succeed_all(&mut self, keys: &[DeliveryKey]) {
+        for key in keys {
+            self.succeed(*key);
+        }
+    }
+
     pub fn fail(&mut self, key: DeliveryKey) -> Cell {
         self.finish(key, Some(ErrorKind::HttpStatus), None)
     }
@@ -292,12 +309,68 @@ impl Story {
         self.tell(Command::Retry { workspace: self.workspace, key })
     }
 
+    /// What a shell reads for a step of a replay, the slow way.
+    fn read_ahead(&self, id: ReplayId) -> Ahead {
+        let Some(replay) = self.kernel.replays.get(self.workspace, id) else { return Ahead::default() };
+        let mut events: Vec<_> = self.events.values().filter(|event| event.workspace == self.workspace).collect();
+        events.sort_by_key(|event| event.at);
+        let ahead = events.into_iter().filter(|event| (replay.next..self.reads_to).contains(&event.at));
+        let candidates = ahead
+            .map(|event| {
+                let of_event = || self.cells.values().filter(|cell| cell.key.event == event.at);
+                Candidate {
+                    event: Arc::clone(event),
+                    delivery: of_event().find(|cell| cell.webhook == replay.webhook).copied(),
+                    added: of_event().filter(|cell| cell.key.is_added()).count() as u32,
+                    is_erased: self.erased.contains(&event.at),
+                }
+            })
+            .collect();
+        Ahead { candidates, read_to: self.reads_to }
+    }
+
+    /// Has all of a webhook's events replayed that `only` means.
+    pub fn start_replay(&mut self, webhook: WebhookId, only: Only) -> Result<ReplayId, Rejection> {
+        let wish = Wish { since: Time(0), until: None, event_types: Vec::new(), only };
+        self.start_replay_of(webhook, wish)
+    }
+
+    pub fn start_replay_of(&mut self, webhook: WebhookId, wish: Wish) -> Result<ReplayId, Rejection> {
+        let command = Command::StartReplay { workspace: self.workspace, webhook, wish: wish.into() };
+        self.tell(command).map(|reply| replayed(reply).id)
+    }
+
+    pub fn change_replay(&mut self, id: ReplayId, state: ReplayState) -> Result<Replay, Rejection> {
+        self.tell(Command::ChangeReplay { workspace: self.workspace, id, state }).map(replayed)
+    }
+
+    /// One step over what is read ahead, making due at most `room` deliveries; which.
+    pub fn advance(&mut self, id: ReplayId, room: usize) -> Result<Vec<DeliveryKey>, Rejection> {
+        self.tell(Command::AdvanceReplay { workspace: self.workspace, id, room })?;
+        let due = self.facts.iter().filter_map(|fact| match fact {
+            Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => Some(cell.key),
+            _ => None,
+        });
+        Ok(due.collect())
+    }
+
+    pub fn replay(&self, id: ReplayId) -> &Replay {
+        self.kernel.replays.get(self.workspace, id).expect("it was started")
+    }
+
     /// A webhook that wants `EMAIL_SENT` by this policy, and one delivery for it.
     pub fn delivery_by(policy: Option<RetryPolicy>) -> (Story, WebhookId, DeliveryKey) {
         let mut story = Story::of("genesy");
         let webhook = story.webhook(Settings { retry_policy: policy, ..settings(&["EMAIL_SENT"]) });
         let key = story.publish("EMAIL_SENT")[0];
         (story, webhook, key)
+    }
+}
+
+fn replayed(reply: Reply) -> Replay {
+    match reply {
+        Reply::Replay(replay) => *replay,
+        other => panic!("{other:?}"),
     }
 }
 

@@ -90,7 +90,8 @@ impl Story {
         let about = event.map(|event| event.at).or(cell.map(|cell| cell.key.event));
         let siblings: Vec<_> = self.cells.values().filter(|cell| Some(cell.key.event) == about).copied().collect();
         let is_erased = about.is_some_and(|at| self.erased.contains(&at));
-        let prior = Prior { cell, in_flight: false, event: event.map(|e| &**e), siblings: &siblings, is_erased };
+        let event = event.map(|event| &**event);
+        let prior = Prior { cell, event, siblings: &siblings, is_erased, ..Prior::default() };
         let mut moment = Moment { now: self.now, at, entropy: &mut self.draws };
         let decision = decide(&self.kernel, prior, &command, &mut moment)?;
         for (index, fact) in decision.facts.into_iter().enumerate() {

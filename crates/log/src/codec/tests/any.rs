@@ -10,11 +10,14 @@ use postrider_core::fact::{Fact, Record, Restated, TakenTimes};
 use postrider_core::machine::event_cells;
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
+use postrider_core::replay::{Only, Replay, ReplayState, Wish};
 use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::signing::{RetiredKey, Scheme, Signing, SigningKey};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes, Workspace};
-use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId, limits};
+use postrider_core::{
+    AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, ReplayId, Time, WebhookId, WorkspaceId, limits,
+};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -215,6 +218,40 @@ fn taken_times() -> impl Strategy<Value = TakenTimes> {
     )
 }
 
+fn replay_state() -> impl Strategy<Value = ReplayState> {
+    use ReplayState::{Cancelled, Finished, Paused, Running};
+    select(vec![Running, Paused, Finished, Cancelled])
+}
+
+fn replay() -> impl Strategy<Value = Box<Replay>> {
+    let wish = (time(), of(time()), vec(text(), 0..4), select(&Only::ALL[..]));
+    let wish = wish.prop_map(|(since, until, event_types, only)| Wish { since, until, event_types, only });
+    let progress = (replay_state(), position(), number(), number());
+    (position(), workspace(), webhook_id(), wish, time(), progress).prop_map(
+        |(id, workspace, webhook, wish, started_at, (state, next, created, skipped))| {
+            let id = ReplayId(id);
+            Box::new(Replay { id, workspace, webhook, wish, started_at, state, next, created, skipped })
+        },
+    )
+}
+
+fn replays() -> impl Strategy<Value = Fact> {
+    let id = || position().prop_map(ReplayId);
+    let advanced = (workspace(), id(), position(), any::<u32>(), any::<u32>());
+    prop_oneof![
+        replay().prop_map(Fact::ReplayStarted),
+        advanced.prop_map(|(workspace, id, next, released, skipped)| {
+            Fact::ReplayAdvanced { workspace, id, next, released, skipped }
+        }),
+        (workspace(), id(), replay_state()).prop_map(|(workspace, id, state)| Fact::ReplayChanged {
+            workspace,
+            id,
+            state
+        }),
+        cell().prop_map(|cell| Fact::DeliveryAdded { cell }),
+    ]
+}
+
 fn restated() -> impl Strategy<Value = Restated> {
     let keys = vec(key(), 0..4).prop_map(|keys| keys.into_iter().map(|key| (key.id, key)).collect());
     let workspace =
@@ -231,6 +268,7 @@ fn restated() -> impl Strategy<Value = Restated> {
         (webhook_id(), number()).prop_map(|(id, count)| Restated::Pending(id, count)),
         taken_times().prop_map(|taken| Restated::TakenTimes(Box::new(taken))),
         position().prop_map(Restated::OwedErasure),
+        replay().prop_map(Restated::Replay),
         Just(Restated::End),
     ]
 }
@@ -268,6 +306,7 @@ fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {
             }
         ),
         carried(),
+        replays(),
         restated().prop_map(Fact::Restated),
     ]
 }

@@ -9,11 +9,14 @@ use postrider_core::event::{Chosen, Digest, Event};
 use postrider_core::fact::{Fact, Restated, TakenTimes};
 use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::{BUILT_IN, Profile};
+use postrider_core::replay::{Only, Replay, ReplayState, Wish};
 use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::signing::{RetiredKey, Scheme, Signing, SigningKey};
 use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes, Workspace};
-use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
+use postrider_core::{
+    AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, ReplayId, Time, WebhookId, WorkspaceId,
+};
 
 use super::{decode, encode};
 
@@ -185,6 +188,31 @@ fn taken_times() -> Restated {
     Restated::TakenTimes(Box::new(TakenTimes { workspace, event_type, millis, micros, micros_from: 1 }))
 }
 
+fn replay(only: Only, state: ReplayState) -> Box<Replay> {
+    Box::new(Replay {
+        id: ReplayId(here()),
+        workspace: workspace(),
+        webhook: WebhookId(9),
+        wish: Wish { since: EARLIER, until: Some(LATER), event_types: vec!["EMAIL_SENT".into()], only },
+        started_at: NOW,
+        state,
+        next: Position::new(200, 3),
+        created: 70_000,
+        skipped: 7,
+    })
+}
+
+fn bare_replay() -> Box<Replay> {
+    let wish = Wish { since: EARLIER, until: None, event_types: Vec::new(), only: Only::All };
+    Box::new(Replay {
+        wish,
+        next: Position::new(0, 0),
+        created: 0,
+        skipped: 0,
+        ..*replay(Only::All, ReplayState::Running)
+    })
+}
+
 fn restated_workspace() -> Restated {
     Restated::Workspace(Box::new(Workspace {
         id: workspace(),
@@ -310,6 +338,33 @@ abababababababababababababababababababababababababababababababab00",
         (Fact::Restated(taken_times()), "0f0807000a454d41494c5f53454e5402fbe803090b0002010708fb2c0101"),
         (Fact::Restated(Restated::OwedErasure(here())), "0f09fb2c0102"),
         (Fact::Restated(Restated::End), "0f06"),
+        (Fact::ReplayStarted(bare_replay()), "12fb2c0102070009fcdf220200000001000000000000"),
+        (
+            Fact::ReplayStarted(replay(Only::Failed, ReplayState::Paused)),
+            "12fb2c0102070009fcdf22020001fb60ea010a454d41494c5f53454e54000001c803fc7011010007",
+        ),
+        (
+            Fact::Restated(Restated::Replay(replay(Only::Missed, ReplayState::Finished))),
+            "0f0afb2c0102070009fcdf22020001fb60ea010a454d41494c5f53454e54020002c803fc7011010007",
+        ),
+        (
+            Fact::ReplayAdvanced {
+                workspace: id,
+                id: ReplayId(here()),
+                next: Position::new(200, 3),
+                released: 64,
+                skipped: 300,
+            },
+            "130700fb2c0102c80340fb2c01",
+        ),
+        (
+            Fact::ReplayChanged { workspace: id, id: ReplayId(here()), state: ReplayState::Cancelled },
+            "140700fb2c010203",
+        ),
+        (
+            Fact::DeliveryAdded { cell: Cell { key: DeliveryKey::added(here(), 1), ..cell(Status::Pending) } },
+            "15fb2c0102fc01000800070009000201fb60ea080101c907",
+        ),
         (tested(), "0c070009076f726465722d310a454d41494c5f53454e544d02fcdf220200fbd204000100016d0005080101c907"),
     ]
 }

@@ -12,7 +12,7 @@ use postrider_core::sealed::SealingKeyId;
 use postrider_core::workspace::Workspace;
 use postrider_core::{Time, WebhookId, WorkspaceId};
 
-use super::{At, Span, WireCell, WireEvent, WireKey, WireSigning, WireWebhook, at, position, span, time};
+use super::{At, Span, WireCell, WireEvent, WireKey, WireReplay, WireSigning, WireWebhook, at, position, span, time};
 
 /// The event with its own position and time of acceptance, and its deliveries.
 #[derive(Encode, BorrowDecode)]
@@ -46,6 +46,8 @@ pub(in crate::codec) enum WireRestated<'a> {
     TakenTimes(WireTaken<'a>),
     /// 9
     OwedErasure(At),
+    /// 10
+    Replay(WireReplay<'a>),
 }
 
 /// Workspace, type, runs (each as the gap before it and its length), seconds (as the gap before each) with microseconds, the first second
@@ -101,6 +103,7 @@ impl<'a> WireRestated<'a> {
             Restated::Pending(webhook, count) => WireRestated::Pending(webhook.0, *count),
             Restated::TakenTimes(taken) => WireRestated::TakenTimes(WireTaken::from_domain(taken)),
             Restated::OwedErasure(event) => WireRestated::OwedErasure(at(*event)),
+            Restated::Replay(replay) => WireRestated::Replay(WireReplay::from_domain(replay, base)),
             Restated::End => WireRestated::End,
         }
     }
@@ -131,6 +134,7 @@ impl<'a> WireRestated<'a> {
             WireRestated::Pending(webhook, count) => Restated::Pending(WebhookId(webhook), count),
             WireRestated::TakenTimes(taken) => Restated::TakenTimes(Box::new(taken.into_domain()?)),
             WireRestated::OwedErasure(event) => Restated::OwedErasure(position(event)?),
+            WireRestated::Replay(replay) => Restated::Replay(Box::new(replay.into_domain(base)?)),
             WireRestated::End => Restated::End,
         })
     }
