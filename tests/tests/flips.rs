@@ -274,7 +274,7 @@ async fn read(handle: &Handle) -> Read {
 async fn read_events(handle: &Handle, workspace: WorkspaceId, read: &mut Read) {
     let events = handle.events(workspace, EventFilter::default(), EVERYTHING).await.unwrap();
     assert!(events.items.len() < EVERYTHING.page_size);
-    for event in events.items {
+    for event in events.items.into_iter().map(|summary| summary.event) {
         let name = format!("{workspace} {}", event.id);
         let detail = handle.event(workspace, event.id.clone()).await.unwrap().unwrap();
         let explained = handle.explain(workspace, event.id.clone(), None).await.unwrap();

@@ -40,13 +40,17 @@ pub fn typed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
         let inner = error.inner();
         let text = inner.to_string();
         let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
-        if inner.is_data() || text == "number out of range" {
+        if inner.is_data() || text == "number out of range" || text == NO_WORD {
             ApiError::invalid(vec![fault(&path, text)])
         } else {
             malformed(inner)
         }
     })
 }
+
+/// What the parser says where one of several words is expected and the value is no string. It calls that bad syntax, which the bytes have
+/// not: they were checked.
+const NO_WORD: &str = "expected value";
 
 /// The parser's words on syntax name a place and never a value.
 fn malformed(error: &serde_json::Error) -> ApiError {
@@ -62,6 +66,8 @@ fn fault(path: &str, text: &str) -> FieldError {
         (join(path, &named(rest)), "is not a member of this request".to_owned())
     } else if let Some(rest) = text.strip_prefix("duplicate field `") {
         (join(path, &named(rest)), "is named twice".to_owned())
+    } else if text == NO_WORD {
+        (path.to_owned(), "must be a string".to_owned())
     } else if let Some((_, expected)) = text.rsplit_once(", expected ") {
         (path.to_owned(), format!("must be {}", plain(expected)))
     } else {
@@ -133,7 +139,16 @@ mod tests {
         number: Option<u64>,
         #[serde(default)]
         inner: Option<Inner>,
+        #[serde(default)]
+        word: Option<Word>,
         secret: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        One,
+        Other,
     }
 
     #[derive(Debug, Deserialize)]
@@ -157,6 +172,9 @@ mod tests {
             (r#"{"secret":"x","inner":{"flag":1}}"#, "inner.flag", "must be true or false"),
             (r#"{"secret":"x","inner":{"flag":true,"z":1}}"#, "inner.z", "is not a member of this request"),
             (r#"{"secret":"x","inner":{}}"#, "inner.flag", "is required"),
+            (r#"{"secret":"x","word":"two"}"#, "word", "must be `one` or `other`"),
+            (r#"{"secret":"x","word":5}"#, "word", "must be a string"),
+            (r#"{"secret":"x","word":["one"]}"#, "word", "must be a string"),
             (r#"{"secret":"x","z":1}"#, "z", "is not a member of this request"),
             (r#"{"secret":"x","secret":"y"}"#, "secret", "is named twice"),
             (r"{}", "secret", "is required"),

@@ -20,6 +20,7 @@ use crate::wire::publish::{AcceptedView, BatchRefused, Entry, EventIn};
         (name = "webhooks", description = "Subscriptions: where events go, and what came of it."),
         (name = "events", description = "What is published."),
         (name = "deliveries", description = "One event for one webhook each."),
+        (name = "replays", description = "Past events sent again to a webhook, step by step."),
         (name = "operations", description = "For operators; no key is needed."),
     )
 )]

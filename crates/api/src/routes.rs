@@ -9,6 +9,7 @@ mod live;
 mod logs;
 mod operations;
 mod publish;
+mod replays;
 mod webhooks;
 mod workspaces;
 
@@ -36,6 +37,10 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(replays::start))
+        .routes(routes!(replays::get, replays::cancel))
+        .routes(routes!(replays::pause))
+        .routes(routes!(replays::resume))
         .routes(routes!(live::watch))
         .routes(routes!(catalogue::event_types))
         .routes(routes!(catalogue::egress))

@@ -6,6 +6,7 @@ pub mod event;
 pub mod health;
 pub mod log;
 pub mod publish;
+pub mod replay;
 pub mod webhook;
 pub mod workspace;
 

@@ -1,6 +1,7 @@
 //! The handle: what others hold of a running engine. Cheap to clone; everything that can be asked of it is a method, no channel is seen.
 
 mod reads;
+mod replays;
 mod signing;
 mod webhooks;
 mod workspaces;
@@ -23,7 +24,8 @@ use crate::keyring::Keyring;
 use crate::shared::Shared;
 use crate::worker::Work;
 
-pub use reads::{AttemptDetail, DeliveryDetail, EventDetail, SentRequest};
+pub use reads::{AttemptDetail, DeliveryDetail, EventDetail, EventSummary, SentRequest};
+pub use replays::ReplayProgress;
 pub use webhooks::{SavedWebhook, TestReport};
 pub use workspaces::{NewKey, new_admin_key};
 

@@ -29,8 +29,8 @@ mod writer;
 
 pub use clock::{Clock, ClockMode, EngineClock, Hands, SystemHands};
 pub use handle::{
-    AttemptDetail, DeliveryDetail, EventDetail, Handle, NewKey, Refused, SavedWebhook, SentRequest, TestReport,
-    new_admin_key,
+    AttemptDetail, DeliveryDetail, EventDetail, EventSummary, Handle, NewKey, Refused, ReplayProgress, SavedWebhook,
+    SentRequest, TestReport, new_admin_key,
 };
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
@@ -41,5 +41,5 @@ pub use shard::Retention;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
     Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery,
-    Subject, Verdict, WebhookHealth, WindowFigures, paginate, read_cursor,
+    ReplayCount, Subject, Verdict, WebhookHealth, WindowFigures, paginate, read_cursor,
 };

@@ -19,9 +19,14 @@ pub struct Levels {
 }
 
 /// The name, kind and meaning of everything that is told: the source of the documented table.
-pub const NAMES: [(&str, &str, &str); 10] = [
+pub const NAMES: [(&str, &str, &str); 11] = [
     ("postrider_events_accepted_total", "counter", "events that were accepted"),
-    ("postrider_deliveries_created_total", "counter", "deliveries that accepted events were fanned out to"),
+    (
+        "postrider_deliveries_created_total",
+        "counter",
+        "deliveries that accepted events were fanned out to, and those that replays added",
+    ),
+    ("postrider_replayed_deliveries_total", "counter", "deliveries that replays made due, added ones among them"),
     ("postrider_attempts_total", "counter", "attempts by `outcome`"),
     ("postrider_attempt_failures_total", "counter", "failed attempts by `error_kind`"),
     ("postrider_attempt_seconds", "histogram", "time an attempt took, from name lookup to its end"),
@@ -45,20 +50,27 @@ pub fn describe() {
 
 /// Counts the facts of one turn, which took so many seconds.
 pub fn count(records: &[Record], seconds: f64) {
-    let (mut events, mut deliveries) = (0, 0);
+    let (mut events, mut deliveries, mut replayed) = (0, 0, 0);
     for record in records {
         match &record.fact {
             Fact::EventAccepted(event) => {
                 events += 1;
                 deliveries += event.chosen.len() as u64;
             }
+            Fact::DeliveryAdded { .. } => deliveries += 1,
+            Fact::ReplayAdvanced { released, .. } => replayed += u64::from(*released),
             Fact::AttemptFinished { attempt, .. } => count_attempt(attempt),
             _ => {}
         }
     }
     if events > 0 {
         counter!("postrider_events_accepted_total").increment(events);
+    }
+    if deliveries > 0 {
         counter!("postrider_deliveries_created_total").increment(deliveries);
+    }
+    if replayed > 0 {
+        counter!("postrider_replayed_deliveries_total").increment(replayed);
     }
     if !records.is_empty() {
         histogram!("postrider_commit_seconds").record(seconds);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use postrider_core::directory::Directory;
+use postrider_core::replay::Replays;
 use postrider_core::webhook::Webhook;
 use postrider_core::{Position, WebhookId};
 use postrider_log::{LogReader, ReadError};
@@ -21,6 +22,8 @@ use crate::views::Views;
 pub struct Shared {
     /// Written by the writer, only by facts about it, before the replies to their commands go out: so a reader sees what was answered.
     pub directory: RwLock<Directory>,
+    /// Written by the writer as the directory is.
+    pub replays: RwLock<Replays>,
     /// Written by the projector alone.
     pub views: RwLock<Views>,
     /// Blocks that the projector has taken in.

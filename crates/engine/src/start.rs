@@ -199,6 +199,7 @@ impl Engine {
         let end = log.reader.end();
         let shared = Arc::new(Shared {
             directory: RwLock::new(replayed.directory),
+            replays: RwLock::new(shard.kernel().replays.clone()),
             views: RwLock::new(replayed.views),
             projected: watch::Sender::new(end),
             durable: AtomicU64::new(end),

@@ -25,6 +25,7 @@ pub use explain::{Explanation, Verdict};
 use health::Summary;
 pub use health::{WebhookHealth, WindowFigures};
 pub use page::{Cursor, CursorError, Page, PageQuery, paginate, read_cursor};
+pub use past::ReplayCount;
 pub use query::{DeliveryFilter, EventFilter, LogFilter};
 
 /// All workspaces' events, deliveries and attempts.

@@ -211,6 +211,10 @@ impl<W: LogWriter> Writer<W> {
                 let mut directory = self.shared.directory.write();
                 turned.records.iter().for_each(|record| directory.apply(record));
             }
+            if turned.records.iter().any(|record| record.fact.concerns_replays()) {
+                let mut replays = self.shared.replays.write();
+                turned.records.iter().for_each(|record| replays.apply(&record.fact));
+            }
             let cancelling = turned.records.iter().filter_map(|record| match &record.fact {
                 Fact::EventErased { event, cancelled, .. } if !cancelled.is_empty() => Some(*event),
                 _ => None,

@@ -50,14 +50,18 @@ pub use postrider_core::draft::{Field, PolicyDraft, WebhookDraft};
 pub use postrider_core::event::Event;
 pub use postrider_core::invalid::FieldError;
 pub use postrider_core::profile::Profile;
+pub use postrider_core::replay::{Only, Replay, ReplayState, Wish};
 pub use postrider_core::signing::{RetiredKey, Scheme, Signing, SigningKey};
 pub use postrider_core::webhook::{CampaignId, Settings, Webhook};
 pub use postrider_core::workspace::{Key, Scope, Scopes, Workspace};
-pub use postrider_core::{AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, Time, WebhookId, WorkspaceId};
+pub use postrider_core::{
+    AttemptId, DeliveryKey, EventId, KeyId, Millis, Position, ReplayId, Time, WebhookId, WorkspaceId,
+};
 pub use postrider_engine::{
     AttemptDetail, ClockMode, Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, EventDetail, EventDraft,
-    EventFilter, Handle, LogEntry, LogFilter, NewKey, Page, PageQuery, Refused, SavedWebhook, SentRequest, StartError,
-    Stopped, Subject, TestReport, new_admin_key, public_key_text,
+    EventFilter, EventSummary, Handle, LogEntry, LogFilter, NewKey, Page, PageQuery, Refused, ReplayCount,
+    ReplayProgress, SavedWebhook, SentRequest, StartError, Stopped, Subject, TestReport, new_admin_key,
+    public_key_text,
 };
 pub use secrecy::{ExposeSecret, SecretString};
 

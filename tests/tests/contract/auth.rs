@@ -11,6 +11,9 @@ fn routes(stage: &Stage) -> Vec<(&'static str, String, &'static [&'static str])>
     stage.publish(&email("e1"));
     stage.wait_for_delivery("e1", "succeeded");
     let delivery = stage.delivery_of("e1");
+    let wish = json!({ "since": "2020-01-01T00:00:00Z", "only": "failed" });
+    let replay = stage.client.post(&format!("/v1/webhooks/{webhook}/replay"), &wish).expect(202);
+    let replay = replay.data()["replayId"].as_str().unwrap().to_owned();
     let read: &[&str] = &["READ", "ALL"];
     let all: &[&str] = &["ALL"];
     vec![
@@ -25,13 +28,18 @@ fn routes(stage: &Stage) -> Vec<(&'static str, String, &'static [&'static str])>
         ("GET", "/v1/egress".into(), read),
         ("GET", "/v1/deliveries".into(), read),
         ("GET", format!("/v1/deliveries/{delivery}"), read),
+        ("GET", format!("/v1/replays/{replay}"), read),
         ("POST", "/v1/events".into(), &["EVENTS_WRITE", "ALL"]),
         ("POST", "/v1/webhooks".into(), all),
         ("POST", format!("/v1/webhooks/{webhook}/test"), all),
         ("POST", format!("/v1/deliveries/{delivery}/retry"), all),
+        ("POST", format!("/v1/webhooks/{webhook}/replay"), all),
+        ("POST", format!("/v1/replays/{replay}/pause"), all),
+        ("POST", format!("/v1/replays/{replay}/resume"), all),
         ("PATCH", format!("/v1/webhooks/{webhook}"), all),
         ("DELETE", format!("/v1/webhooks/{webhook}"), all),
         ("DELETE", "/v1/events/e1".into(), all),
+        ("DELETE", format!("/v1/replays/{replay}"), all),
     ]
 }
 

@@ -271,9 +271,14 @@ fn a_malformed_id_in_a_path_is_not_there() {
         "wh_1",
         &long,
     ] {
-        for path in
-            ["/v1/webhooks/ID", "/v1/webhooks/ID/logs", "/v1/webhooks/ID/health", "/v1/events/ID", "/v1/deliveries/ID"]
-        {
+        for path in [
+            "/v1/webhooks/ID",
+            "/v1/webhooks/ID/logs",
+            "/v1/webhooks/ID/health",
+            "/v1/events/ID",
+            "/v1/deliveries/ID",
+            "/v1/replays/ID",
+        ] {
             let path = path.replace("ID", id);
             let answer = stage.client.get(&path);
             if let Err(e) = error_shape(&answer, 404) {

@@ -15,6 +15,7 @@ mod live;
 mod logs;
 mod operations;
 mod receiver;
+mod replay;
 mod snaily;
 mod standard;
 mod try_out;

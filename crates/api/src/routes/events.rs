@@ -44,7 +44,7 @@ pub async fn list(
     let profile = api.handle().profile_of(caller.workspace)?;
     let (filter, query) = read(parameters, |name| profile.knows_type(name))?;
     let page = api.handle().events(caller.workspace, filter, query).await?;
-    Ok(envelope::list(page.map(|event| EventView::from(&*event)), &query))
+    Ok(envelope::list(page.map(|event| EventView::from(&event)), &query))
 }
 
 fn read(parameters: EventParameters, knows_type: impl Fn(&str) -> bool) -> Result<(EventFilter, PageQuery), ApiError> {

@@ -1,7 +1,7 @@
 //! Events as they are read back.
 
 use postrider_core::event::Event;
-use postrider_engine::{EventDetail, Explanation};
+use postrider_engine::{EventDetail, EventSummary, Explanation};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -26,21 +26,27 @@ pub struct EventView {
     /// The campaign it belongs to, as text.
     #[schema(example = "7")]
     campaign_id: Option<String>,
-    /// Webhooks that it was sent to.
+    /// Webhooks that it is sent to: those that were chosen when it came, and those that a replay has added.
     #[schema(example = 1)]
     delivery_count: usize,
 }
 
-impl From<&Event> for EventView {
-    fn from(event: &Event) -> EventView {
+impl EventView {
+    fn new(event: &Event, delivery_count: usize) -> EventView {
         EventView {
             id: event.id.to_string(),
             event_type: event.event_type.to_string(),
             created: event.created.to_string(),
             accepted_at: event.accepted.to_string(),
             campaign_id: event.campaign.as_ref().map(|campaign| campaign.to_string()),
-            delivery_count: event.chosen.len(),
+            delivery_count,
         }
+    }
+}
+
+impl From<&EventSummary> for EventView {
+    fn from(summary: &EventSummary) -> EventView {
+        EventView::new(&summary.event, summary.deliveries)
     }
 }
 
@@ -55,14 +61,14 @@ pub struct EventWithDeliveries {
     data: Option<Box<RawValue>>,
     /// When `data` was erased.
     erased_at: Option<String>,
-    /// One a chosen webhook.
+    /// One a webhook that was chosen, then those that replays have added.
     deliveries: Vec<DeliveryView>,
 }
 
 impl From<&EventDetail> for EventWithDeliveries {
     fn from(detail: &EventDetail) -> EventWithDeliveries {
         EventWithDeliveries {
-            event: (&*detail.event).into(),
+            event: EventView::new(&detail.event, detail.deliveries.len()),
             data: detail.data.as_deref().and_then(super::raw),
             erased_at: detail.erased_at.map(|at| at.to_string()),
             deliveries: detail.deliveries.iter().map(DeliveryView::from).collect(),
@@ -76,11 +82,11 @@ impl From<&EventDetail> for EventWithDeliveries {
 pub struct ExplanationView {
     #[schema(example = 1)]
     webhook_id: u64,
-    /// `succeeded`, `pending`, `exhausted`, `removed` or `cancelled` where it was chosen; else `webhook_off`, `type_not_subscribed`,
+    /// `succeeded`, `pending`, `exhausted`, `removed` or `cancelled` where it was chosen, or a replay has sent it since; else `webhook_off`, `type_not_subscribed`,
     /// `campaign_not_listed`, `created_later` or `deleted`.
     #[schema(value_type = String, example = "campaign_not_listed")]
     code: &'static str,
-    /// Null where it was not chosen.
+    /// Null where there is none.
     #[schema(example = "dlv_00000000000200000")]
     delivery_id: Option<String>,
 }

@@ -57,8 +57,17 @@ pub struct EventDetail {
     pub data: Option<Bytes>,
     /// When its payload was erased.
     pub erased_at: Option<Time>,
-    /// One a chosen webhook.
+    /// One a webhook that was chosen, then those that replays have added.
     pub deliveries: Vec<DeliveryDetail>,
+}
+
+/// An event as a list shows it.
+#[derive(Clone, Debug)]
+pub struct EventSummary {
+    /// The event.
+    pub event: Arc<Event>,
+    /// How many deliveries it has: of webhooks that were chosen when it came, and those that replays have added.
+    pub deliveries: usize,
 }
 
 impl Handle {
@@ -116,8 +125,12 @@ impl Handle {
         workspace: WorkspaceId,
         filter: EventFilter,
         query: PageQuery,
-    ) -> Result<Page<Arc<Event>>, Refused> {
-        self.read(move |views| views.events(workspace, &filter, query).map(Arc::clone)).await
+    ) -> Result<Page<EventSummary>, Refused> {
+        self.read(move |views| {
+            let summary = |event| EventSummary { event: Arc::clone(event), deliveries: views.deliveries_of(event) };
+            views.events(workspace, &filter, query).map(summary)
+        })
+        .await
     }
 
     /// An event with its payload and deliveries; `None` when there is no such event.
@@ -198,7 +211,7 @@ impl Handle {
     }
 
     /// Waits until the views have taken in all that was durable when this was called, then reads.
-    async fn read<T>(&self, look: impl FnOnce(&Views) -> T) -> Result<T, Refused> {
+    pub(super) async fn read<T>(&self, look: impl FnOnce(&Views) -> T) -> Result<T, Refused> {
         let shared = &self.0.shared;
         let end = shared.durable_end();
         let mut projected = shared.projected.subscribe();
