@@ -19,7 +19,8 @@ use crate::entry::carried::Carried;
 use crate::entry::dormant::{Asleep, ByDue, ByWebhook, Dormant, Lane};
 use crate::entry::gone::Gone;
 use crate::entry::settle;
-use crate::error::CommitError;
+use crate::error::{CommitError, ReadError};
+use crate::filter::Filter;
 use crate::identity::{Mark, Part};
 use crate::ledger::{Changes, Ledger};
 use crate::root::{DayRecord, KernelRecord, Root};
@@ -126,6 +127,29 @@ impl Writer {
         }
         self.is_poisoned = false;
         Ok(over.len())
+    }
+
+    /// Builds the filter over the ids of one day that has none, as after opening, or whose filter has more ids than it is made for. Reads
+    /// all ids of the day: about 50 ns each. False: there was none to build.
+    ///
+    /// # Errors
+    /// When the day cannot be read.
+    pub fn build_filter(&mut self) -> Result<bool, ReadError> {
+        let state = self.inner.state.read();
+        let wants_one = |(_, day): &(&u32, &Day)| day.filter.as_ref().is_none_or(Filter::is_full);
+        let Some(number) = state.days.iter().rev().find(wants_one).map(|(number, _)| *number) else { return Ok(false) };
+        let open = state.day(&self.inner.folder, number)?;
+        drop(state);
+        // Only commits change a day, and the one who makes them is here.
+        let filter = open.map(|open| open.id_filter()).transpose()?;
+        let mut state = self.inner.state.write();
+        let closed = state.close_days(&[]);
+        if let Some(day) = state.days.get_mut(&number) {
+            day.filter = filter;
+        }
+        drop(state);
+        closed.iter().for_each(|day| day.tidy());
+        Ok(true)
     }
 
     /// Ends writing: what was taken since the last commit is dropped, and chunks of no more use are taken away.
@@ -248,7 +272,7 @@ impl Writer {
         let mut state = self.inner.state.write();
         let closed = state.change(root, pending, taken, told);
         for (day, fingerprint) in ids {
-            if let Some(filter) = state.days.get_mut(&day).and_then(|day| day.filter.get_mut().as_mut()) {
+            if let Some(filter) = state.days.get_mut(&day).and_then(|day| day.filter.as_mut()) {
                 filter.add(fingerprint);
             }
         }
@@ -293,10 +317,15 @@ impl State {
         }
         let touched: Vec<_> = days.iter().map(|(number, ..)| *number).collect();
         for (number, record, open) in days {
-            let day = self.days.entry(number).or_insert_with(|| Day::closed(record));
+            let day = self.days.entry(number).or_insert_with(|| Day::new(record));
             day.record = record;
             *day.open.get_mut() = Some(Arc::new(open));
         }
+        self.close_days(&touched)
+    }
+
+    /// Takes the days that are open beyond what may be, oldest first, but none of `touched`. They are closed when this is dropped.
+    fn close_days(&mut self, touched: &[u32]) -> Vec<Arc<OpenDay>> {
         let is_open = |day: &mut Day| day.open.get_mut().is_some();
         let open: Vec<_> = self.days.iter_mut().filter_map(|(n, day)| is_open(day).then_some(*n)).collect();
         let spare = open.len().saturating_sub(DAYS_OPEN_MAX);

@@ -1,4 +1,4 @@
-//! One day of history: heads of its events' deliveries, its events, ids, attempts and tallies, in a database of its own.
+//! One day of history: heads of its events' deliveries, how many were added to them, its events, ids, attempts and tallies, in a database of its own.
 //!
 //! Opened at the first use: then its manifests are held against what the store's root counts; its chunks at each read. Forgotten by
 //! closing and unlinking, since sled's file never shrinks.
@@ -11,6 +11,7 @@ use postrider_core::{Position, Time};
 use crate::bucket::read_chunk;
 use crate::coding::Input;
 use crate::disk::{Disk, ROOT};
+use crate::entry::added::Added;
 use crate::entry::attempt::AttemptOf;
 use crate::entry::event::EventOf;
 use crate::entry::head::Head;
@@ -48,6 +49,7 @@ pub(crate) struct OpenDay {
     pub disk: Arc<Disk>,
     pub root: DayRoot,
     pub heads: Sorted<Head>,
+    pub added: Sorted<Added>,
     pub ids: Sorted<Id>,
     pub events: Sorted<EventOf>,
     pub attempts: Sorted<AttemptOf>,
@@ -70,13 +72,14 @@ impl OpenDay {
             return Err(disk.damage(Fault::Day));
         }
         let mut found = Ledger::default();
-        let (heads, ids) = (Sorted::load(&disk, &mut found)?, Sorted::load(&disk, &mut found)?);
+        let (heads, added) = (Sorted::load(&disk, &mut found)?, Sorted::load(&disk, &mut found)?);
+        let ids = Sorted::load(&disk, &mut found)?;
         let (events, attempts) = (Sorted::load(&disk, &mut found)?, Sorted::load(&disk, &mut found)?);
         let tallies = Sorted::load(&disk, &mut found)?;
         if !root.ledger.counts(&found) {
             return Err(disk.damage(Fault::Manifests));
         }
-        Ok(OpenDay { disk, root, heads, ids, events, attempts, tallies, outdated: Vec::new() })
+        Ok(OpenDay { disk, root, heads, added, ids, events, attempts, tallies, outdated: Vec::new() })
     }
 
     /// The state with `filed` in it, as of `block`, and the batch that makes it so.
@@ -84,6 +87,7 @@ impl OpenDay {
         let mut changes = Changes::new(self.root.ledger, &self.outdated);
         let to = &mut changes;
         let heads = file(&self.disk, &self.heads, &mut filed.heads, to)?;
+        let added = file(&self.disk, &self.added, &mut filed.added, to)?;
         let ids = file(&self.disk, &self.ids, &mut filed.ids, to)?;
         let events = file(&self.disk, &self.events, &mut filed.events, to)?;
         let attempts = file(&self.disk, &self.attempts, &mut filed.attempts, to)?;
@@ -93,7 +97,7 @@ impl OpenDay {
         changes.batch.insert(ROOT, root.write());
         let (batch, _, outdated) = changes.finish();
         let disk = Arc::clone(&self.disk);
-        Ok((OpenDay { disk, root, heads, ids, events, attempts, tallies, outdated }, batch))
+        Ok((OpenDay { disk, root, heads, added, ids, events, attempts, tallies, outdated }, batch))
     }
 
     /// A filter of all ids that the day has.
@@ -134,6 +138,7 @@ pub(crate) struct Filed {
     /// Records below this block are in the day's database already.
     pub from_block: u64,
     pub heads: Vec<Head>,
+    pub added: Vec<Added>,
     pub ids: Vec<Id>,
     pub events: Vec<EventOf>,
     /// Of these, the ones that were accepted before the log begins.
@@ -150,7 +155,7 @@ impl Filed {
     /// Takes in an attempt, and counts it unless it was a test.
     pub fn attempt(&mut self, attempt: AttemptOf) {
         self.attempts.push(attempt);
-        if !attempt.place.is_test {
+        if attempt.place.key.is_some() {
             let (webhook, hour) = (attempt.webhook, crate::entry::tally::hour_of(attempt.place.time));
             let tally = self.tallies.entry((webhook, hour)).or_insert(Tally { webhook, hour, ..Tally::zero() });
             tally.summary.count(attempt.place.outcome, attempt.place.latency);

@@ -3,6 +3,7 @@
 //! The layouts are fixed: a change of one is another [`VERSION`](crate::root::VERSION), at which stores are rebuilt. All numbers are
 //! varints; "±" is the difference to the same field of the entry before, zigzag; a position is (block ±, index ± within the same block).
 
+pub(crate) mod added;
 pub(crate) mod attempt;
 pub(crate) mod carried;
 pub(crate) mod dormant;

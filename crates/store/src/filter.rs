@@ -1,7 +1,8 @@
 //! Which ids a day may have: a blocked Bloom filter in RAM, so that an id that is new, as nearly all are, costs no read.
 //!
-//! One cache line of 512 bits an id, six bits in it. At ten bits an id about one stranger in a hundred passes. Built from the day's ids
-//! when one is looked for first; ids that come later are added, and when there are more than it is made for it is built anew.
+//! One cache line of 512 bits an id, six bits in it. At ten bits an id about one stranger in a hundred passes. A day that begins has one
+//! from the start; that of a day that was there at opening is built from its ids in the background, and until then every id passes. Ids
+//! that come later are added, and when there are more than it is made for it is built anew.
 
 /// Words of a block.
 const BLOCK_WORDS: usize = 8;

@@ -13,6 +13,7 @@ use crate::entry::Entry;
 use crate::entry::attempt::{AttemptOf, AttemptPlace};
 use crate::entry::dormant::{Asleep, ByDue, Lane};
 use crate::entry::event::{EventOf, EventPlace};
+use crate::entry::head::Head;
 use crate::entry::id::fingerprint;
 use crate::entry::tally::{Summary, hour_of, hour_start};
 use crate::error::ReadError;
@@ -121,6 +122,33 @@ impl<'a> Reader<'a> {
         Ok(Some(head.map_or(key.event, |head| head.newest)))
     }
 
+    /// The events from `from` to `to`, both included, to which replays have added deliveries, and how many; in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn added(&self, from: Position, to: Position) -> Result<Vec<(Position, u32)>, ReadError> {
+        let mut out = Vec::new();
+        let first = self.state.day_at(from).unwrap_or(0);
+        for number in self.state.days.range(first..).take_while(|(_, day)| day.record.first <= to).map(|(day, _)| *day)
+        {
+            let Some(day) = self.state.day(self.folder, number)? else { continue };
+            let mut walk = Walk::up(&day.disk, &day.added, from);
+            while let Some(found) = walk.next()?.filter(|found| found.event <= to) {
+                out.push((found.event, found.count));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Where the fact lies that erased an event's payload; `None` while it is not erased, or once its day was forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn erased(&self, event: Position) -> Result<Option<Position>, ReadError> {
+        let own = Head::of_event(event);
+        Ok(self.head(own)?.filter(|newest| *newest != event))
+    }
+
     /// Where the fact of an event lies, and its payload beside it: where it was accepted, or where it was carried to since.
     ///
     /// # Errors
@@ -130,8 +158,8 @@ impl<'a> Reader<'a> {
         Ok(carried.map_or(event, |carried| carried.to))
     }
 
-    /// Where an event of this id may lie, newest first: nearly always none or one. The record there has the last word. The first call reads
-    /// all ids of all days that are kept, for the filters that let later ones pass over the days which do not have the id.
+    /// Where an event of this id may lie, newest first: nearly always none or one. The record there has the last word. A day that has its
+    /// filter (see [`Writer::build_filter`](crate::Writer::build_filter)) and not the id is passed over; each other one costs a look.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -139,7 +167,7 @@ impl<'a> Reader<'a> {
         let fingerprint = fingerprint(self.state.root.log, workspace, id);
         let mut out = Vec::new();
         for number in self.state.days.keys().rev() {
-            if !self.state.may_have_id(self.folder, *number, fingerprint)? {
+            if !self.state.may_have_id(*number, fingerprint) {
                 continue;
             }
             let Some(day) = self.state.day(self.folder, *number)? else { continue };

@@ -14,7 +14,7 @@ use crate::identity::Mark;
 use crate::ledger::Ledger;
 
 /// Raised whenever any layout changes: a store of another version is built anew.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Where the kernel's pieces are as of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -197,7 +197,7 @@ mod tests {
         };
         let ledger_bytes: &[u8] = &[1, 1, 8, 7, 6, 5, 4, 3, 2, 1];
         let parts: [&[u8]; 9] = [
-            &[1],
+            &[VERSION],
             &[1; 16],
             &[0xac, 2],
             &[2; 16],
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(Root::read(&bare.write()), Ok(bare));
 
         let day = DayRoot { log: [1; 16], day: 20_500, block: 300, ledger: ledger() };
-        let parts: [&[u8]; 4] = [&[1], &[1; 16], &[0x94, 0xa0, 1, 0xac, 2], ledger_bytes];
+        let parts: [&[u8]; 4] = [&[VERSION], &[1; 16], &[0x94, 0xa0, 1, 0xac, 2], ledger_bytes];
         assert_eq!(day.write(), seal(parts.concat()));
         assert_eq!(DayRoot::read(&day.write()), Some(day));
 

@@ -41,13 +41,18 @@ pub(crate) struct State {
 pub(crate) struct Day {
     pub record: DayRecord,
     pub open: Mutex<Option<Arc<OpenDay>>>,
-    /// Over the day's ids, once one was looked for. It stays when the day is closed.
-    pub filter: Mutex<Option<Filter>>,
+    /// Over the day's ids, once it was built. It stays when the day is closed.
+    pub filter: Option<Filter>,
 }
 
 impl Day {
+    /// A day that begins with the next commit: its filter is whole from the first id on.
+    pub fn new(record: DayRecord) -> Day {
+        Day { filter: Some(Filter::new(0)), ..Day::closed(record) }
+    }
+
     pub fn closed(record: DayRecord) -> Day {
-        Day { record, open: Mutex::new(None), filter: Mutex::new(None) }
+        Day { record, open: Mutex::new(None), filter: None }
     }
 }
 
@@ -143,18 +148,10 @@ impl State {
 }
 
 impl State {
-    /// Whether a day may have an id; if not, nothing was read but to build the filter once.
-    pub fn may_have_id(&self, folder: &Path, number: u32, fingerprint: u64) -> Result<bool, ReadError> {
-        let Some(day) = self.days.get(&number) else { return Ok(false) };
-        let mut filter = day.filter.lock();
-        if let Some(filter) = filter.as_ref().filter(|filter| !filter.is_full()) {
-            return Ok(filter.may_have(fingerprint));
-        }
-        let Some(open) = self.day(folder, number)? else { return Ok(false) };
-        let built = open.id_filter()?;
-        let may_have = built.may_have(fingerprint);
-        *filter = Some(built);
-        Ok(may_have)
+    /// Whether a day may have an id. One without a filter may.
+    pub fn may_have_id(&self, number: u32, fingerprint: u64) -> bool {
+        let filter = self.days.get(&number).map(|day| &day.filter);
+        filter.is_some_and(|filter| filter.as_ref().is_none_or(|filter| filter.may_have(fingerprint)))
     }
 }
 

@@ -10,6 +10,7 @@ use postrider_core::machine::event_cells;
 use postrider_core::{DeliveryKey, Position, Time, WebhookId};
 
 use crate::day::{Filed, day_of};
+use crate::entry::added::Added;
 use crate::entry::attempt::{AttemptOf, AttemptPlace};
 use crate::entry::dormant::{Asleep, ByDue, Dormant, Lane};
 use crate::entry::event::{EventOf, EventPlace};
@@ -189,25 +190,30 @@ impl Writer {
         match &record.fact {
             Fact::EventAccepted(event) => self.file_event(event, position),
             Fact::AttemptFinished { cell, attempt, .. } => {
-                let took = attempt.exchange.duration;
-                let place = AttemptPlace::new(position, time, attempt.outcome, took, false);
+                let place = AttemptPlace::new(position, time, Some(cell.key), attempt);
                 self.file_attempt(AttemptOf { webhook: cell.webhook, place })?;
                 self.file_head(cell.key, position)
             }
             Fact::TestFinished { webhook, attempt, .. } => {
-                let took = attempt.exchange.duration;
-                let place = AttemptPlace::new(position, time, attempt.outcome, took, true);
+                let place = AttemptPlace::new(position, time, None, attempt);
                 self.file_attempt(AttemptOf { webhook: *webhook, place })
             }
-            Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => self.file_head(cell.key, position),
-            Fact::EventErased { cancelled, .. } => {
-                cancelled.iter().try_for_each(|cell| self.file_head(cell.key, position))
+            Fact::RetryRequested { cell, .. } => self.file_head(cell.key, position),
+            Fact::DeliveryAdded { cell } => {
+                self.file_head(cell.key, position)?;
+                self.file_added(cell.key, position)
+            }
+            Fact::EventErased { event, cancelled, .. } => {
+                cancelled.iter().try_for_each(|cell| self.file_head(cell.key, position))?;
+                self.file_head(Head::of_event(*event), position)
             }
             Fact::EventCarried { event, cells } => {
                 if self.origin.is_some_and(|origin| event.at.block() < origin) {
                     self.file_carried(event, position)?;
                 }
-                cells.iter().try_for_each(|cell| self.file_head(cell.key, position))
+                cells.iter().try_for_each(|cell| self.file_head(cell.key, position))?;
+                let added = cells.iter().rev().find(|cell| cell.key.is_added());
+                added.map_or(Ok(()), |cell| self.file_added(cell.key, position))
             }
             Fact::Restated(_)
             | Fact::ReplayStarted(_)
@@ -246,7 +252,7 @@ impl Writer {
         let (log, day) = (self.log, day_of(event.accepted));
         self.firsts.entry(day).or_insert(event.at);
         let Some(filed) = self.filed(day, position)? else { return Ok(()) };
-        let place = EventPlace { position: event.at, time: event.accepted };
+        let place = EventPlace { position: event.at, time: event.accepted, deliveries: event.chosen.len() as u32 };
         filed.events.push(EventOf { workspace: event.workspace, place });
         // A generated id says itself where its event lies.
         if event.id.position() != Some(event.at) {
@@ -265,12 +271,27 @@ impl Writer {
 
     /// Files under the day of the event; one whose day was forgotten has no head.
     fn file_head(&mut self, key: DeliveryKey, newest: Position) -> Result<(), ReadError> {
-        let day = self.firsts.iter().rev().find(|(_, first)| **first <= key.event).map(|(day, _)| *day);
-        let Some(day) = day else { return Ok(()) };
-        if let Some(filed) = self.filed(day, newest)? {
+        if let Some(filed) = self.filed_with(key.event, newest)? {
             filed.heads.push(Head { key, newest });
         }
         Ok(())
+    }
+
+    /// `last` is the last delivery that was added to its event.
+    fn file_added(&mut self, last: DeliveryKey, position: Position) -> Result<(), ReadError> {
+        if let Some(filed) = self.filed_with(last.event, position)? {
+            filed.added.push(Added { event: last.event, count: last.ordinal - DeliveryKey::FIRST_ADDED + 1 });
+        }
+        Ok(())
+    }
+
+    /// Where what the record at `position` says of an event goes; `None` too when its day was forgotten.
+    fn filed_with(&mut self, event: Position, position: Position) -> Result<Option<&mut Filed>, ReadError> {
+        let day = self.firsts.iter().rev().find(|(_, first)| **first <= event).map(|(day, _)| *day);
+        match day {
+            Some(day) => self.filed(day, position),
+            None => Ok(None),
+        }
     }
 
     fn filed_on(&mut self, position: Position, time: Time) -> Result<Option<&mut Filed>, ReadError> {

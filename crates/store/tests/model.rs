@@ -29,6 +29,8 @@ enum Act {
     Expire {
         days: u64,
     },
+    /// Builds a filter that is missing or full.
+    BuildFilter,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -40,6 +42,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Kill),
         1 => prop_oneof![Just(0u64), 0u64..10_000_000].prop_map(|ago_ms| Act::Sweep { ago_ms }),
         1 => (0u64..3).prop_map(|days| Act::Expire { days }),
+        1 => Just(Act::BuildFilter),
     ]
 }
 
@@ -72,6 +75,7 @@ impl Bench<'_> {
             Act::Sweep { ago_ms } => {
                 self.opened.as_mut().unwrap().writer.sweep(Time(self.world.now.saturating_sub(*ago_ms)))
             }
+            Act::BuildFilter => drop(self.opened.as_mut().unwrap().writer.build_filter().unwrap()),
             Act::Expire { days } => {
                 // What was not committed is taken later, of whichever day it is.
                 self.commit(Part::Both, None);
@@ -132,7 +136,8 @@ impl Bench<'_> {
         let then = expected(&self.world.records, history, self.first_day);
         let given = given(&reader, then.heads.keys().copied(), 7).unwrap();
         assert_eq!((&given.asleep, &given.counts), (&now.asleep, &now.counts));
-        assert_eq!((&given.heads, &given.ids), (&then.heads, &then.ids));
+        assert_eq!((&given.heads, &given.erased, &given.ids), (&then.heads, &then.erased, &then.ids));
+        assert_eq!(given.added, then.added);
         assert_eq!((&given.attempts, &given.events, &given.hours), (&then.attempts, &then.events, &then.hours));
     }
 }

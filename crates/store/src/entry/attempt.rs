@@ -1,7 +1,7 @@
 //! *attempts*: a webhook's attempts in the order in which they ended, with what a view of its health needs.
 
-use postrider_core::attempt::Outcome;
-use postrider_core::{Millis, Position, Time, WebhookId};
+use postrider_core::attempt::{Attempt, Outcome};
+use postrider_core::{DeliveryKey, Millis, Position, Time, WebhookId};
 
 use super::Entry;
 use super::tally::Latency;
@@ -14,17 +14,21 @@ pub struct AttemptPlace {
     pub position: Position,
     /// When it was filed.
     pub time: Time,
+    /// When it was begun.
+    pub started: Time,
+    /// Of which delivery; `None` for a test.
+    pub key: Option<DeliveryKey>,
     /// What became of the delivery by it.
     pub outcome: Outcome,
     /// About how long it took.
     pub latency: Latency,
-    /// It was a test.
-    pub is_test: bool,
 }
 
 impl AttemptPlace {
-    pub(crate) fn new(position: Position, time: Time, outcome: Outcome, took: Millis, is_test: bool) -> AttemptPlace {
-        AttemptPlace { position, time, outcome, latency: Latency::of(took), is_test }
+    /// The place of an attempt, or with no `key` of a test, that was filed at `position` and `time`.
+    pub fn new(position: Position, time: Time, key: Option<DeliveryKey>, attempt: &Attempt) -> AttemptPlace {
+        let latency = Latency::of(attempt.exchange.duration);
+        AttemptPlace { position, time, started: attempt.started, key, outcome: attempt.outcome, latency }
     }
 }
 
@@ -43,7 +47,8 @@ pub(crate) fn ordinal(outcome: Outcome) -> usize {
 const OUTCOMES: [Outcome; 6] =
     [Outcome::Succeeded, Outcome::Retrying, Outcome::Exhausted, Outcome::Removed, Outcome::Cancelled, Outcome::Failed];
 
-/// Webhook ±, position, time ±, latency class << 4 | test << 3 | outcome.
+/// Webhook ±, position, time ±, start against the time, latency class << 4 | test << 3 | outcome; unless it is a test, the event against the
+/// attempt's own position, and the ordinal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct AttemptOf {
     pub webhook: WebhookId,
@@ -55,7 +60,15 @@ impl Entry for AttemptOf {
     type Key = (WebhookId, Position);
 
     fn zero() -> AttemptOf {
-        let place = AttemptPlace::new(Position::default(), Time(0), Outcome::Succeeded, Millis(0), false);
+        let (outcome, latency) = (Outcome::Succeeded, Latency::of(Millis(0)));
+        let place = AttemptPlace {
+            position: Position::default(),
+            time: Time(0),
+            started: Time(0),
+            key: None,
+            outcome,
+            latency,
+        };
         AttemptOf { webhook: WebhookId(0), place }
     }
 
@@ -67,18 +80,28 @@ impl Entry for AttemptOf {
         put_difference(out, previous.webhook.0, self.webhook.0);
         put_position(out, previous.place.position, self.place.position);
         put_difference(out, previous.place.time.0, self.place.time.0);
-        let AttemptPlace { outcome, latency, is_test, .. } = self.place;
-        put(out, u64::from(latency.class()) << 4 | u64::from(is_test) << 3 | ordinal(outcome) as u64);
+        let AttemptPlace { position, time, started, key, outcome, latency } = self.place;
+        put_difference(out, time.0, started.0);
+        put(out, u64::from(latency.class()) << 4 | u64::from(key.is_none()) << 3 | ordinal(outcome) as u64);
+        if let Some(key) = key {
+            put_position(out, position, key.event);
+            put(out, u64::from(key.ordinal));
+        }
     }
 
     fn read(previous: &AttemptOf, input: &mut Input<'_>) -> Option<AttemptOf> {
         let webhook = WebhookId(input.difference(previous.webhook.0)?);
         let position = input.position(previous.place.position)?;
         let time = Time(input.difference(previous.place.time.0)?);
+        let started = Time(input.difference(time.0)?);
         let bits = input.number()?;
         let outcome = *OUTCOMES.get((bits & 7) as usize)?;
         let latency = Latency::of_class(bits >> 4)?;
-        let place = AttemptPlace { position, time, outcome, latency, is_test: bits & 8 != 0 };
+        let key = match bits & 8 {
+            0 => Some(DeliveryKey { event: input.position(position)?, ordinal: input.small()? }),
+            _ => None,
+        };
+        let place = AttemptPlace { position, time, started, key, outcome, latency };
         Some(AttemptOf { webhook, place })
     }
 }
@@ -90,17 +113,20 @@ mod tests {
 
     #[test]
     fn the_layout_is_this() {
-        let attempt = |webhook, index, time, outcome, took, is_test| {
-            let at = Position::new(5, index);
-            let place = AttemptPlace::new(at, Time(time), outcome, Millis(took), is_test);
+        let attempt = |webhook, index, time, took, outcome, event: Option<(u64, u32)>| {
+            let (position, latency) = (Position::new(5, index), Latency::of(Millis(took)));
+            let key = event.map(|(block, ordinal)| DeliveryKey { event: Position::new(block, 7), ordinal });
+            let place = AttemptPlace { position, time: Time(time), started: Time(time - 3), key, outcome, latency };
             AttemptOf { webhook: WebhookId(webhook), place }
         };
         let entries = [
-            attempt(300, 2, 70, Outcome::Succeeded, 3, false),
-            attempt(300, 9, 71, Outcome::Retrying, 15_000, false),
-            attempt(301, 1, 69, Outcome::Failed, 40, true),
+            attempt(300, 2, 70, 3, Outcome::Succeeded, Some((4, 1))),
+            attempt(300, 9, 71, 15_000, Outcome::Retrying, Some((5, 0))),
+            attempt(301, 1, 69, 40, Outcome::Failed, None),
         ];
-        golden(&entries, &[0xd8, 4, 10, 4, 0x8c, 1, 48, 0, 0, 14, 2, 0xb1, 6, 2, 0, 15, 3, 0x9d, 2]);
+        let bytes =
+            [0xd8, 4, 10, 4, 0x8c, 1, 5, 48, 1, 14, 1, 0, 0, 14, 2, 5, 0xb1, 6, 0, 3, 0, 2, 0, 15, 3, 5, 0x9d, 2];
+        golden(&entries, &bytes);
     }
 
     #[test]

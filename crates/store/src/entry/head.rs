@@ -1,4 +1,5 @@
-//! *heads*: where the newest fact of a delivery lies. A delivery that has had none beside its event's acceptance has no head.
+//! *heads*: where the newest fact of a delivery lies. A delivery that has had none beside its event's acceptance has no head. An event that
+//! was erased has one, too, behind those of its deliveries: the fact that says so.
 
 use postrider_core::{DeliveryKey, Position};
 
@@ -10,6 +11,13 @@ use crate::coding::{Input, put, put_position};
 pub(crate) struct Head {
     pub key: DeliveryKey,
     pub newest: Position,
+}
+
+impl Head {
+    /// The key of an event's own head: one ordinal more than any delivery has.
+    pub fn of_event(event: Position) -> DeliveryKey {
+        DeliveryKey { event, ordinal: Position::INDEX_MAX + 1 }
+    }
 }
 
 impl Entry for Head {
@@ -50,6 +58,8 @@ mod tests {
     fn the_layout_is_this() {
         let entries = [head((5, 2), 0, (6, 0)), head((5, 2), 1, (6, 1)), head((7, 0), 0, (9, 3))];
         golden(&entries, &[10, 4, 0, 12, 0, 0, 0, 1, 0, 2, 4, 0, 0, 6, 6]);
+        let erased = Head { key: Head::of_event(Position::new(5, 2)), newest: Position::new(6, 0) };
+        golden(&[erased], &[10, 4, 0x80, 0x80, 0x40, 12, 0]);
     }
 
     #[test]

@@ -193,7 +193,8 @@ proptest! {
         for size in sizes {
             let events: Vec<_> = (next..next + size).map(|n| {
                 let workspace = postrider_core::WorkspaceId(Position::from_u64((n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % workspaces));
-                EventOf { workspace, place: EventPlace { position: Position::new(n / 100, n as u32 % 100), time: Time(n) } }
+                let position = Position::new(n / 100, n as u32 % 100);
+                EventOf { workspace, place: EventPlace { position, time: Time(n), deliveries: 1 } }
             }).collect();
             next += size;
             model.extend(events.iter().map(|event| (event.key(), *event)));

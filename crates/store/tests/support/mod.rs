@@ -12,7 +12,9 @@ use postrider_core::event::{Chosen, Digest, Event};
 use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::event_cells;
 use postrider_core::{AttemptId, DeliveryKey, EventId, Millis, Position, Time, WebhookId, WorkspaceId};
-use postrider_store::{Asleep, Lane, LogIdentity, Mark, OpenError, Opened, Reader, Store, Summary};
+use postrider_store::{
+    Asleep, AttemptPlace, EventPlace, Lane, LogIdentity, Mark, OpenError, Opened, Reader, Store, Summary,
+};
 use proptest::prelude::*;
 
 pub const LOG: [u8; 16] = [7; 16];
@@ -282,8 +284,10 @@ pub struct Answers {
     pub counts: BTreeMap<WebhookId, u64>,
     pub heads: BTreeMap<DeliveryKey, Option<Position>>,
     pub ids: BTreeMap<(u64, u8), Vec<Position>>,
-    pub attempts: BTreeMap<WebhookId, Vec<(Position, Time, Outcome, bool)>>,
-    pub events: BTreeMap<WorkspaceId, Vec<(Position, Time)>>,
+    pub erased: BTreeMap<Position, Option<Position>>,
+    pub added: BTreeMap<Position, u32>,
+    pub attempts: BTreeMap<WebhookId, Vec<AttemptPlace>>,
+    pub events: BTreeMap<WorkspaceId, Vec<EventPlace>>,
     pub hours: BTreeMap<WebhookId, Vec<(Time, Vec<u32>)>>,
 }
 
@@ -305,6 +309,7 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
     let mut newest: BTreeMap<DeliveryKey, Position> = BTreeMap::new();
     let mut accepted: BTreeMap<Position, Time> = BTreeMap::new();
     let mut hours: BTreeMap<(WebhookId, u64), Summary> = BTreeMap::new();
+    let mut erased: BTreeMap<Position, Position> = BTreeMap::new();
     for webhook in (1..=WEBHOOKS).map(WebhookId) {
         answers.attempts.insert(webhook, Vec::new());
         answers.hours.insert(webhook, Vec::new());
@@ -315,11 +320,11 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
     }
     for record in covered() {
         let is_kept = day_of(record.time) >= first_day;
-        let mut note = |webhook: WebhookId, attempt: &Attempt, is_test| {
+        let mut note = |webhook: WebhookId, attempt: &Attempt, key: Option<DeliveryKey>| {
             if is_kept {
-                let entry = (record.position, record.time, attempt.outcome, is_test);
-                answers.attempts.get_mut(&webhook).unwrap().insert(0, entry);
-                if !is_test {
+                let place = AttemptPlace::new(record.position, record.time, key, attempt);
+                answers.attempts.get_mut(&webhook).unwrap().insert(0, place);
+                if key.is_some() {
                     let summary = hours.entry((webhook, record.time.0 / HOUR_MS)).or_insert(Summary::EMPTY);
                     summary.count(attempt.outcome, postrider_store::Latency::of(attempt.exchange.duration));
                 }
@@ -331,7 +336,9 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
                 newest.extend(event_cells(event).map(|cell| (cell.key, record.position)));
                 accepted.insert(event.at, record.time);
                 if is_kept {
-                    answers.events.get_mut(&event.workspace).unwrap().insert(0, (record.position, record.time));
+                    let deliveries = event.chosen.len() as u32;
+                    let place = EventPlace { position: record.position, time: record.time, deliveries };
+                    answers.events.get_mut(&event.workspace).unwrap().insert(0, place);
                     let number = event.workspace.0.to_u64() - 1000;
                     let own = event.id.as_str().strip_prefix("order-").map(|n| n.parse().unwrap());
                     own.into_iter().for_each(|n| answers.ids.get_mut(&(number, n)).unwrap().insert(0, record.position));
@@ -340,20 +347,21 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
             Fact::AttemptFinished { cell, attempt, .. } => {
                 cells.insert(cell.key, *cell);
                 newest.insert(cell.key, record.position);
-                note(cell.webhook, attempt, false);
+                note(cell.webhook, attempt, Some(cell.key));
             }
             Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => {
                 cells.insert(cell.key, *cell);
                 newest.insert(cell.key, record.position);
             }
-            Fact::EventErased { cancelled, .. } => {
+            Fact::EventErased { event, cancelled, .. } => {
+                erased.insert(*event, record.position);
                 for cell in cancelled {
                     cells.insert(cell.key, *cell);
                     newest.insert(cell.key, record.position);
                 }
             }
             Fact::EventCarried { cells, .. } => newest.extend(cells.iter().map(|cell| (cell.key, record.position))),
-            Fact::TestFinished { webhook, attempt, .. } => note(*webhook, attempt, true),
+            Fact::TestFinished { webhook, attempt, .. } => note(*webhook, attempt, None),
             Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => drop(gone.insert(*id)),
             _ => unreachable!(),
         }
@@ -366,6 +374,10 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
     for (key, position) in newest {
         let is_kept = day_of(accepted[&key.event]) >= first_day;
         answers.heads.insert(key, is_kept.then_some(position));
+        if is_kept && key.is_added() {
+            *answers.added.entry(key.event).or_default() += 1;
+        }
+        answers.erased.insert(key.event, erased.get(&key.event).copied().filter(|_| is_kept));
     }
     for ((webhook, hour), summary) in hours {
         answers.hours.get_mut(&webhook).unwrap().push((Time(hour * HOUR_MS), outcomes(&summary)));
@@ -382,13 +394,19 @@ pub fn given(
     let mut answers = given_pending(reader, page)?;
     for key in keys {
         answers.heads.insert(key, reader.head(key)?);
+        answers.erased.insert(key.event, reader.erased(key.event)?);
+    }
+    let last = Position::from_u64(u64::MAX);
+    answers.added = reader.added(Position::default(), last)?.into_iter().collect();
+    for (event, count) in &answers.added {
+        assert_eq!(reader.added(*event, *event)?, [(*event, *count)]);
     }
     for webhook in (1..=WEBHOOKS).map(WebhookId) {
-        let mut all: Vec<(Position, Time, Outcome, bool)> = Vec::new();
+        let mut all: Vec<AttemptPlace> = Vec::new();
         loop {
-            let before = all.last().map(|(position, ..)| *position);
+            let before = all.last().map(|attempt| attempt.position);
             let some = reader.attempts(webhook, before, page)?;
-            all.extend(some.iter().map(|a| (a.position, a.time, a.outcome, a.is_test)));
+            all.extend(&some);
             if some.len() < page {
                 break;
             }
@@ -400,11 +418,11 @@ pub fn given(
     }
     for number in 0..WORKSPACES {
         let workspace = workspace(number);
-        let mut all: Vec<(Position, Time)> = Vec::new();
+        let mut all: Vec<EventPlace> = Vec::new();
         loop {
-            let before = all.last().map(|(position, _)| *position);
+            let before = all.last().map(|event| event.position);
             let some = reader.events(workspace, before, page)?;
-            all.extend(some.iter().map(|event| (event.position, event.time)));
+            all.extend(&some);
             if some.len() < page {
                 break;
             }
