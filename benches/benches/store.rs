@@ -67,7 +67,7 @@ fn main() {
     say_size("RAM then, history's manifests and caches too", rss_bytes(), sleepers);
     assert_eq!(opened.store.read().asleep_len(), sleepers);
 
-    look_up(&world, &opened, scale.pick(20_000, 200), &mut hash);
+    look_up(&world, &mut opened, scale.pick(20_000, 200), &mut hash);
     opened.writer.close();
     drop(opened.store);
 
@@ -279,7 +279,9 @@ fn wake(opened: &Opened, sleepers: u64, hash: &mut Hash) {
     assert_eq!(woken, sleepers);
 }
 
-fn look_up(world: &World, opened: &Opened, times: u64, hash: &mut Hash) {
+fn look_up(world: &World, opened: &mut Opened, times: u64, hash: &mut Hash) {
+    let (_, took) = timed(|| while opened.writer.build_filter().expect("builds") {});
+    println!("{:>9.2} s   to build the filters over all ids", took.as_secs_f64());
     let reader = opened.store.read();
     let some = |n: u64| spread(n) % world.sleepers;
     let started = Instant::now();

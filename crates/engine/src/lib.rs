@@ -22,7 +22,10 @@ mod projector;
 pub mod recovery;
 pub mod shard;
 mod shared;
+#[cfg(test)]
+mod stage;
 mod start;
+pub mod stored;
 mod views;
 mod worker;
 mod writer;

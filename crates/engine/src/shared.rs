@@ -11,7 +11,7 @@ use postrider_core::directory::Directory;
 use postrider_core::replay::Replays;
 use postrider_core::webhook::Webhook;
 use postrider_core::{Position, WebhookId};
-use postrider_log::{LogReader, ReadError};
+use postrider_log::{Block, ChainHash, LogReader, ReadError};
 use tokio::sync::watch;
 
 use crate::live::Live;
@@ -31,7 +31,7 @@ pub struct Shared {
     /// Blocks that are durable.
     pub durable: AtomicU64,
     /// The log, to read back.
-    pub records: Box<dyn Records>,
+    pub records: Arc<dyn Records>,
     /// Events that were erased a moment ago, with attempts of them perhaps about to be sent.
     pub erased: RwLock<RecentlyErased>,
     /// Attempts as they end.
@@ -89,6 +89,18 @@ pub trait Records: Send + Sync {
     /// When it can't be read or is damaged.
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError>;
 
+    /// A block without payloads; `None` when it is not in the log.
+    ///
+    /// # Errors
+    /// When it can't be read or is damaged.
+    fn facts(&self, block: u64) -> Result<Option<Block>, ReadError>;
+
+    /// The hash of the block before this one; `None` when the log does not know it.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    fn hash_before(&self, block: u64) -> Result<Option<ChainHash>, ReadError>;
+
     /// The oldest block that is still there.
     fn first(&self) -> u64;
 }
@@ -96,6 +108,14 @@ pub trait Records: Send + Sync {
 impl<R: LogReader> Records for R {
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError> {
         LogReader::payload(self, at)
+    }
+
+    fn facts(&self, block: u64) -> Result<Option<Block>, ReadError> {
+        LogReader::read_facts(self, block)
+    }
+
+    fn hash_before(&self, block: u64) -> Result<Option<ChainHash>, ReadError> {
+        LogReader::chain_before(self, block)
     }
 
     fn first(&self) -> u64 {

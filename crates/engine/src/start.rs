@@ -203,7 +203,7 @@ impl Engine {
             views: RwLock::new(replayed.views),
             projected: watch::Sender::new(end),
             durable: AtomicU64::new(end),
-            records: Box::new(log.reader),
+            records: Arc::new(log.reader),
             erased: RwLock::default(),
             live: Live::default(),
             poison: Poison::new(),

@@ -83,6 +83,11 @@ impl Block {
         self.header.hash()
     }
 
+    /// The hash of the block before it; zeros for the first.
+    pub fn previous(&self) -> ChainHash {
+        self.header.previous
+    }
+
     /// How many facts it holds.
     pub fn len(&self) -> u32 {
         self.header.count
@@ -96,6 +101,11 @@ impl Block {
     /// Bytes that it takes in the log, read or not.
     pub fn bytes(&self) -> usize {
         self.header.block_len()
+    }
+
+    /// Bytes of memory that it takes, payloads included where they were read.
+    pub fn bytes_held(&self) -> usize {
+        self.bytes.len() + self.entries.len() * size_of::<Entry>()
     }
 
     /// The fact at `index`.

@@ -126,6 +126,19 @@ pub trait LogReader: Clone + Send + Sync {
     /// `Damaged` with file and offset.
     fn read_facts(&self, number: u64) -> Result<Option<Block>, ReadError>;
 
+    /// The hash of the block before `number`, zeros before the first one: so that what was derived from all blocks below `number` can be
+    /// held against this log. `None` where the log does not know: past its end, or before its beginning.
+    ///
+    /// # Errors
+    /// As for [`read_facts`](Self::read_facts).
+    fn chain_before(&self, number: u64) -> Result<Option<ChainHash>, ReadError> {
+        if let Some(block) = self.read_facts(number)? {
+            return Ok(Some(block.previous()));
+        }
+        let Some(before) = number.checked_sub(1) else { return Ok(Some(ChainHash::default())) };
+        Ok(self.read_facts(before)?.map(|block| block.hash()))
+    }
+
     /// As [`blocks`](Self::blocks), each without payloads: what a replay needs, however large the payloads are.
     fn facts(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>>;
 }

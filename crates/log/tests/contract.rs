@@ -135,6 +135,9 @@ fn all_blocks_come_in_order_with_one_chain<B: Bed>(bed: &B) {
         assert_eq!(block.hash(), blocks[number as usize].hash());
     }
     assert!(log.reader.read_block(201).expect("reads").is_none());
+    let before = |number| log.reader.chain_before(number).expect("reads");
+    assert_eq!([before(0), before(202)], [Some(ChainHash::default()), None]);
+    assert!((1..=201).all(|number| before(number) == Some(blocks[number as usize - 1].hash())));
 }
 
 fn a_reader_follows_the_writer<B: Bed>(bed: &B) {
@@ -221,6 +224,8 @@ fn it_begins_later_only_where_a_segment_does<B: Bed>(bed: &B) {
     assert!(log.writer.bytes_from(to) < whole);
     assert_eq!(log.reader.payload(Position::new(to - 1, 0)).expect("no error"), None);
     assert!(log.reader.payload(Position::new(to, 0)).expect("reads").is_some());
+    assert!(log.reader.chain_before(to).expect("reads").is_some());
+    assert_eq!(log.reader.chain_before(to - 1).expect("reads"), None);
     let between = (beginnings[2] + beginnings[3]) / 2;
     assert_eq!(log.writer.truncate(between).expect("does nothing"), to);
     // An erasure of what is gone has nothing to do.
