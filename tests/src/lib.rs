@@ -3,6 +3,7 @@
 mod client;
 mod receiver;
 mod server;
+mod sink;
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 pub use client::{Answer, Client};
 pub use receiver::{Reaction, Receiver, Request};
 pub use server::{Server, binary};
+pub use sink::{Sink, behaviours};
 
 /// Looks until there is something to see, for at most `limit`.
 ///

@@ -3,12 +3,11 @@
 //! `POSTRIDER_SOAK` says for how many seconds; `make soak` is the long run.
 #![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use postrider_tests::{Server, binary, within};
+use postrider_tests::{Server, Sink, binary, within};
 use serde_json::{Value, json};
 
 const SECONDS_DEFAULT: u64 = 24;
@@ -17,33 +16,6 @@ const LOG_BYTES: u64 = 48 << 20;
 const BATCH_EVERY: Duration = Duration::from_millis(50);
 /// More in the last third than in the middle one is growth.
 const SLACK: f64 = 1.25;
-
-/// `postrider sink`, which keeps the last requests only.
-struct Sink {
-    child: Child,
-    url: String,
-}
-
-impl Sink {
-    fn start() -> Sink {
-        let mut child = Command::new(binary())
-            .args(["sink", "--listen", "127.0.0.1:0", "--quiet", "--fail-rate", "0.02"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").expect("it says where it listens").to_owned();
-        Sink { child, url }
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What a server holds at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +55,12 @@ fn most(samples: &[Sample], of: impl Fn(&Sample) -> u64) -> f64 {
 #[test]
 fn memory_and_disk_stay_flat() {
     let seconds = std::env::var("POSTRIDER_SOAK").map_or(SECONDS_DEFAULT, |text| text.parse().unwrap());
-    let (folder, sink) = (tempfile::tempdir().unwrap(), Sink::start());
+    let (folder, sink) = (tempfile::tempdir().unwrap(), Sink::start(&["--fail-rate", "0.02"]));
     let bytes = format!("{LOG_BYTES}B");
     let server = Server::start_with(folder.path(), &["--segment", "4MiB", "--retention-bytes", &bytes], &[]);
     let client = server.workspace("genesy");
     let policy = json!({ "delays": ["100ms", "1s", "2s"] });
-    let webhook = json!({ "name": "soak", "url": sink.url, "events": ["EMAIL_SENT"], "retryPolicy": policy });
+    let webhook = json!({ "name": "soak", "url": sink.url(), "events": ["EMAIL_SENT"], "retryPolicy": policy });
     client.post("/v1/webhooks", &webhook).expect(201);
 
     let (began, mut published, mut samples, mut sampled) = (Instant::now(), 0, Vec::new(), Instant::now());

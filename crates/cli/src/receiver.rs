@@ -9,7 +9,7 @@ mod behaviours;
 mod control;
 mod kept;
 mod plan;
-mod raw;
+mod script;
 mod stats;
 mod worker;
 
@@ -66,7 +66,7 @@ pub struct Config {
 impl Config {
     /// One thread that answers 200.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, threads: 1, behaviour: Behaviour::Ok, plan: Plan::default(), responder: None, observer: None }
+        Self { listen, threads: 1, behaviour: Behaviour::OK, plan: Plan::default(), responder: None, observer: None }
     }
 }
 

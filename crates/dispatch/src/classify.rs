@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use postrider_core::attempt::{ErrorKind, Failure};
 
-use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, HEADS_BYTES_MAX};
 
 /// A failure of `kind`; `words` follow its name.
 pub(crate) fn failure(kind: ErrorKind, words: impl Display) -> Failure {
@@ -53,6 +53,17 @@ pub(crate) fn broken_exchange(error: &hyper::Error) -> Failure {
         ErrorKind::Reset,
         "the receiver closed the connection before a complete response head; it may have processed the request, \
          look at its logs and at proxies in front of it",
+    )
+}
+
+/// Informational heads without an end to them.
+pub(crate) fn too_many_heads() -> Failure {
+    let kib = HEADS_BYTES_MAX / 1024;
+    failure(
+        ErrorKind::ResponseInvalid,
+        format_args!(
+            "over {kib} KiB of informational (1xx) heads came and no answer; answer with a status from 200 to 599"
+        ),
     )
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use postrider_core::attempt::{ErrorKind, Failure};
@@ -110,11 +111,53 @@ enum Socket {
 pub(crate) struct Stream {
     socket: Socket,
     written: bool,
+    allowance: Allowance,
 }
 
 impl Stream {
     fn new(socket: Socket) -> Stream {
-        Stream { socket, written: false }
+        Stream { socket, written: false, allowance: Allowance::default() }
+    }
+
+    /// What bounds its reads, for whoever knows what is being read.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
+    }
+}
+
+/// How many bytes may still be read before the connection breaks. Hyper bounds one head, and skips any number of informational ones
+/// before it, as fast as they come.
+#[derive(Clone)]
+pub(crate) struct Allowance(Arc<AtomicUsize>);
+
+impl Default for Allowance {
+    fn default() -> Allowance {
+        Allowance(Arc::new(AtomicUsize::new(usize::MAX)))
+    }
+}
+
+impl Allowance {
+    /// From here on at most `bytes`.
+    pub(crate) fn set(&self, bytes: usize) {
+        self.0.store(bytes, Relaxed);
+    }
+
+    /// No bound from here on.
+    pub(crate) fn lift(&self) {
+        self.set(usize::MAX);
+    }
+
+    /// Whether more came than was allowed.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+
+    /// One task reads and sets, so there is no race between the two steps.
+    fn take(&self, bytes: usize) {
+        let left = self.0.load(Relaxed);
+        if left != usize::MAX {
+            self.0.store(left.saturating_sub(bytes), Relaxed);
+        }
     }
 }
 
@@ -125,10 +168,16 @@ impl AsyncRead for Stream {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match &mut self.socket {
+        if self.allowance.is_used_up() {
+            return Poll::Ready(Err(io::Error::from(io::ErrorKind::InvalidData)));
+        }
+        let before = buf.filled().len();
+        let polled = match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        };
+        self.allowance.take(buf.filled().len() - before);
+        polled
     }
 }
 

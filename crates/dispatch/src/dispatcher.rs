@@ -194,7 +194,7 @@ impl Dispatcher {
         let whole =
             body.is_end_stream() || timeout_at(deadline, link.read_body(body, &mut kept)).await.unwrap_or(false);
         let ended = Instant::now();
-        if whole {
+        if whole && !is_framing_in_doubt(status, &head.headers) {
             self.pool.put(&target.origin, link, ended);
         }
         let duration = millis(ended.duration_since(started));
@@ -229,6 +229,14 @@ fn unanswered(started: Instant, failure: Failure) -> Answer {
     let exchange =
         Exchange { duration: millis(started.elapsed()), status_code: None, failure: Some(failure), retry_after: None };
     Answer { exchange, response_headers: HeaderMap::new(), body: Bytes::new() }
+}
+
+/// Where two rules about the body's end contradict each other, what comes next on the connection may be part of this answer.
+fn is_framing_in_doubt(status: StatusCode, headers: &HeaderMap) -> bool {
+    let has_length = headers.contains_key(CONTENT_LENGTH);
+    let has_chunks = headers.contains_key(TRANSFER_ENCODING);
+    let has_body = has_chunks || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    (has_length && has_chunks) || (status == StatusCode::NO_CONTENT && has_body)
 }
 
 fn millis(span: Duration) -> Millis {

@@ -21,8 +21,8 @@ use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::classify;
-use crate::connect::Stream;
-use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
+use crate::connect::{Allowance, Stream};
+use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADS_BYTES_MAX};
 
 /// The request as hyper takes it.
 pub(crate) type Message = Request<Full<Bytes>>;
@@ -32,6 +32,7 @@ pub(crate) struct Link {
     sender: SendRequest<Full<Bytes>>,
     connection: Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>,
     ended: bool,
+    allowance: Allowance,
     /// When it was made.
     pub(crate) opened: Instant,
 }
@@ -47,13 +48,14 @@ pub(crate) enum Unanswered {
 impl Link {
     /// Speaks HTTP/1.1 on `stream`; nothing is written yet.
     pub(crate) async fn new(stream: Stream) -> Result<Link, Failure> {
+        let allowance = stream.allowance();
         // The bound on fields is hyper's default.
         let handshake = Builder::new()
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(2 * HEAD_BYTES_MAX)
             .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|error| classify::broken_exchange(&error))?;
-        Ok(Link { sender, connection: Box::pin(connection), ended: false, opened: Instant::now() })
+        Ok(Link { sender, connection: Box::pin(connection), ended: false, allowance, opened: Instant::now() })
     }
 
     /// Whether a request can be sent: open, nothing unread, the last exchange over. Moves the connection, so a close or a stray byte
@@ -73,7 +75,8 @@ impl Link {
     /// connection's close and its next use: closed before it was taken is `Unsent`, and any later failure is `Broken`, even if in
     /// truth nothing left this machine.
     pub(crate) async fn send(&mut self, message: Message) -> Result<Response<Incoming>, Unanswered> {
-        let Link { sender, connection, ended, .. } = self;
+        let Link { sender, connection, ended, allowance, .. } = self;
+        allowance.set(HEADS_BYTES_MAX);
         // Only `connection` moves this future, in the same poll, so it needs no waker of its own and must not be held back.
         let mut answer = pin!(unconstrained(sender.try_send_request(message)));
         let answered = poll_fn(|cx| {
@@ -82,10 +85,13 @@ impl Link {
             }
             answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         });
-        answered.await.map_err(|mut error: TrySendError<Message>| match error.take_message() {
+        let answered = answered.await.map_err(|mut error: TrySendError<Message>| match error.take_message() {
             Some(message) => Unanswered::Unsent(Box::new(message)),
+            None if allowance.is_used_up() => Unanswered::Broken(classify::too_many_heads()),
             None => Unanswered::Broken(classify::broken_exchange(error.error())),
-        })
+        });
+        allowance.lift();
+        answered
     }
 
     /// Reads the body into `kept`, whose first bytes stay there also when this future is dropped. True if it came to its proper end

@@ -10,6 +10,8 @@ pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 pub const ADDRESSES_TRIED_MAX: usize = 8;
 /// A response head in bytes.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Everything up to the end of the final head: informational heads before it, and what of the body came with it.
+pub const HEADS_BYTES_MAX: usize = 4 * HEAD_BYTES_MAX;
 /// Fields of a response head. Hyper's own default: setting it would cost an allocation a response.
 pub const HEAD_FIELDS_MAX: usize = 100;
 /// Bytes of a response body that are read; a connection whose answer has more is closed.

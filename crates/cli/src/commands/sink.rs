@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver as Lines, SyncSender, TrySendError, sync_channel}
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Usage;
@@ -38,9 +38,9 @@ pub struct Args {
     /// The share of requests never to answer, from 0 to 1
     #[arg(long, env = "POSTRIDER_SINK_HANG", value_name = "P", default_value = "0", value_parser = args::share)]
     hang: f64,
-    /// What to do to every request instead: ok, reset, silent, drip-head, endless-body, garbage, redirect, huge-head,
-    /// gone or busy
-    #[arg(long, env = "POSTRIDER_SINK_BEHAVIOUR", value_name = "NAME", default_value = "ok")]
+    /// What to do to every request instead; --help lists them
+    #[arg(long, env = "POSTRIDER_SINK_BEHAVIOUR", value_name = "NAME", default_value = "ok",
+          value_parser = behaviours())]
     behaviour: Behaviour,
     /// Threads that serve connections; as many as there are cores if not given
     #[arg(long, env = "POSTRIDER_SINK_THREADS", value_name = "N",
@@ -49,6 +49,13 @@ pub struct Args {
     /// Print no line for each request
     #[arg(long, env = "POSTRIDER_SINK_QUIET", value_parser = BoolishValueParser::new())]
     quiet: bool,
+}
+
+/// Each with its line in `--help`.
+fn behaviours() -> impl TypedValueParser<Value = Behaviour> {
+    let named = Behaviour::all().map(|behaviour| PossibleValue::new(behaviour.name()).help(behaviour.what()));
+    PossibleValuesParser::new(named)
+        .try_map(|name| Behaviour::named(&name).ok_or_else(|| format!("there is no behaviour `{name}`")))
 }
 
 /// # Errors
@@ -75,7 +82,7 @@ fn check(args: &Args) -> Result<(), Usage> {
         return Err(Usage("--fail-rate and --hang together are more than 1".to_owned()));
     }
     let plain = args.status == 200 && args.fail_rate == 0.0 && args.hang == 0.0;
-    if args.behaviour != Behaviour::Ok && !plain {
+    if !args.behaviour.is_plan() && !plain {
         let others = "--behaviour other than ok decides every answer: leave out --status, --fail-rate and --hang";
         return Err(Usage(others.to_owned()));
     }

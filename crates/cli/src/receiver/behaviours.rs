@@ -1,85 +1,245 @@
-//! The named ways to misbehave. Those that are valid HTTP are answers; the others take over the socket once the request
-//! has been read (`raw.rs`).
-
-use std::str::FromStr;
+//! The named ways to misbehave, as a table. Those that are valid HTTP are answers; the others are scripts on the bare socket
+//! (`script.rs`), from the first byte of a connection, from a request, or from the second request of a connection.
 
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::header::{HeaderName, HeaderValue};
 
 use super::plan::{Answer, Plan};
+use super::script::{EVER, Step};
 use super::stats::End;
 
 /// What a receiver does to every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behaviour {
+#[derive(Clone, Copy, Debug)]
+pub struct Behaviour(&'static Row);
+
+#[derive(Debug)]
+struct Row {
+    name: &'static str,
+    /// One line for people.
+    what: &'static str,
+    does: Does,
+}
+
+#[derive(Debug)]
+enum Does {
     /// Follows the plan.
-    Ok,
-    /// Closes the connection with a reset once the request is read.
-    Reset,
-    /// Reads the request and never answers.
-    Silent,
-    /// Sends a head that is valid as far as it goes, a byte at a time, and never ends it.
-    DripHead,
-    /// Answers 200 and sends body for as long as the client reads.
-    EndlessBody,
-    /// Answers with bytes that are not HTTP, then closes.
-    Garbage,
-    /// Answers 302 to a path of its own: a followed redirect shows in the kept requests.
-    Redirect,
-    /// Answers 200 with a head of 1 MiB.
-    HugeHead,
-    /// Answers 410.
-    Gone,
-    /// Answers 429 with `Retry-After: 1`.
-    Busy,
+    Plan,
+    /// Never answers.
+    Hang,
+    /// Answers with a status and one header.
+    Reply(StatusCode, Option<(&'static str, &'static str)>),
+    /// Takes over the socket.
+    Script(Script),
+}
+
+/// What is done on the bare socket.
+#[derive(Debug)]
+pub struct Script {
+    /// When it begins.
+    pub from: Begins,
+    /// How the request counts.
+    pub end: End,
+    /// The status that goes over the wire whole.
+    pub status: Option<u16>,
+    /// What is done.
+    pub steps: &'static [Step],
+}
+
+/// When a script begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// With the first byte of a connection, which is not read.
+    Connection,
+    /// With each request that was read.
+    Request,
+    /// With the second request of a connection; the first one is answered well.
+    SecondRequest,
 }
 
 impl Behaviour {
-    /// Every behaviour by its name on the command line.
-    pub const ALL: [(&'static str, Self); 10] = [
-        ("ok", Self::Ok),
-        ("reset", Self::Reset),
-        ("silent", Self::Silent),
-        ("drip-head", Self::DripHead),
-        ("endless-body", Self::EndlessBody),
-        ("garbage", Self::Garbage),
-        ("redirect", Self::Redirect),
-        ("huge-head", Self::HugeHead),
-        ("gone", Self::Gone),
-        ("busy", Self::Busy),
-    ];
+    /// Follows the plan.
+    pub const OK: Self = Self(&ROWS[0]);
+
+    /// Every behaviour.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ROWS.iter().map(Self)
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|known| known.name() == name)
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// What it does, in one line.
+    pub fn what(self) -> &'static str {
+        self.0.what
+    }
+
+    /// Whether the plan decides.
+    pub fn is_plan(self) -> bool {
+        matches!(self.0.does, Does::Plan)
+    }
 
     /// What an HTTP server can answer; none where the socket is needed.
     pub(super) fn answer(self, plan: &Plan, number: u64) -> Option<Answer> {
-        let reply = |status, name, value| Some(Answer::Reply(status, Some((name, HeaderValue::from_static(value)))));
-        match self {
-            Self::Ok => Some(plan.answer(number)),
-            Self::Silent => Some(Answer::Hang),
-            Self::Redirect => reply(StatusCode::FOUND, LOCATION, "/redirected"),
-            Self::Gone => Some(Answer::Reply(StatusCode::GONE, None)),
-            Self::Busy => reply(StatusCode::TOO_MANY_REQUESTS, RETRY_AFTER, "1"),
-            Self::Reset | Self::DripHead | Self::EndlessBody | Self::Garbage | Self::HugeHead => None,
+        match &self.0.does {
+            Does::Plan => Some(plan.answer(number)),
+            Does::Hang => Some(Answer::Hang),
+            Does::Reply(status, header) => {
+                let header =
+                    header.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+                Some(Answer::Reply(*status, header))
+            }
+            Does::Script(_) => None,
         }
     }
 
-    /// How a request counts whose answer is written on the bare socket, and the status that goes over the wire whole.
-    pub(super) fn raw_end(self) -> (End, Option<u16>) {
-        match self {
-            Self::EndlessBody | Self::HugeHead => (End::Succeeded, Some(200)),
-            Self::DripHead | Self::Silent => (End::Hung, None),
-            _ => (End::Failed, None),
+    /// What is done on the socket, if it is needed.
+    pub(super) fn script(self) -> Option<&'static Script> {
+        match &self.0.does {
+            Does::Script(script) => Some(script),
+            _ => None,
         }
     }
 }
 
-impl FromStr for Behaviour {
-    type Err = String;
+const fn row(name: &'static str, what: &'static str, does: Does) -> Row {
+    Row { name, what, does }
+}
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|(known, _)| *known == name);
-        found.map(|(_, behaviour)| *behaviour).ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|(known, _)| *known).collect();
-            format!("unknown behaviour `{name}`; known are {}", names.join(", "))
-        })
+const fn reply(
+    name: &'static str,
+    what: &'static str,
+    status: StatusCode,
+    header: Option<(&'static str, &'static str)>,
+) -> Row {
+    row(name, what, Does::Reply(status, header))
+}
+
+/// A request that gets a whole head with `status`, or what would be one.
+const fn says(name: &'static str, what: &'static str, status: u16, steps: &'static [Step]) -> Row {
+    let end = if status >= 200 && status < 300 { End::Succeeded } else { End::Failed };
+    row(name, what, Does::Script(Script { from: Begins::Request, end, status: Some(status), steps }))
+}
+
+/// A request that gets no whole head.
+const fn fails(name: &'static str, what: &'static str, from: Begins, steps: &'static [Step]) -> Row {
+    row(name, what, Does::Script(Script { from, end: End::Failed, status: None, steps }))
+}
+
+/// A request that is left waiting.
+const fn hangs(name: &'static str, what: &'static str, from: Begins, steps: &'static [Step]) -> Row {
+    row(name, what, Does::Script(Script { from, end: End::Hung, status: None, steps }))
+}
+
+use Step::{Deaf, Drip, DripOn, Fields, Listen, Pause, ReadOne, Repeat, Reset, Say, Serve};
+
+const OK_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
+const OK_WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+const ROWS: &[Row] = &[
+    row("ok", "follow --status, --fail-rate, --hang and --latency", Does::Plan),
+    // No answer.
+    row("silent", "read the request and never answer", Does::Hang),
+    fails("hang-up", "read the request and close without an answer", Begins::Request, &[]),
+    fails("reset", "read the request and close with a reset", Begins::Request, &[Reset]),
+    fails("reset-unread", "close with a reset before the request is read", Begins::Connection, &[Reset]),
+    fails("one-byte", "read one byte of the request and close", Begins::Connection, &[ReadOne]),
+    hangs("deaf", "never read and never answer", Begins::Connection, &[Deaf]),
+    fails("reuse-close", "answer, and close just when the next request comes", Begins::SecondRequest, &[Reset]),
+    // Heads.
+    hangs("drip-head", "send a head that never ends, ten bytes a second", Begins::Request, &[
+        Drip(b"HTTP/1.1 200 OK\r\nX-Drip: "), DripOn(b"a"),
+    ]),
+    says("long-line", "send a head with one line of 1 MiB", 200, &[
+        Say(OK_HEAD), Say(b"X-Long: "), Repeat(b"aaaaaaaa", 1 << 17), Say(b"\r\n\r\n"),
+    ]),
+    says("huge-head", "send a head of 1 MiB in 64 lines", 200, &[Say(OK_HEAD), Fields(64, &[b'a'; 16 * 1024]), Say(b"\r\n")]),
+    says("many-fields", "send a head of 10,000 fields", 200, &[Say(OK_HEAD), Fields(10_000, b"1"), Say(b"\r\n")]),
+    says("bare-lf", "end the lines of a head with LF alone", 200, &[Say(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), Serve]),
+    says("status-99", "answer with the status 99", 99, &[Say(b"HTTP/1.1 99 Low\r\nContent-Length: 0\r\n\r\n"), Serve]),
+    says("status-600", "answer with the status 600", 600, &[Say(b"HTTP/1.1 600 High\r\nContent-Length: 0\r\n\r\n"), Serve]),
+    says("status-999", "answer with the status 999", 999, &[Say(b"HTTP/1.1 999 High\r\nContent-Length: 0\r\n\r\n"), Serve]),
+    hangs("endless-1xx", "send 100 Continue for ever and no answer", Begins::Request, &[Repeat(b"HTTP/1.1 100 Continue\r\n\r\n", EVER)]),
+    says("switch", "answer 101 and speak something else", 101, &[
+        Say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x02hi"), Listen,
+    ]),
+    fails("garbage", "answer with bytes that are not HTTP", Begins::Request, &[Say(b"\x00\xffnot HTTP at all\r\n\r\n\xfe\xfd\x80")]),
+    // Framing.
+    says("wrong-length", "say 100 bytes of body, send 7, and close", 200, &[Say(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut off")]),
+    says("short-length", "say 2 bytes of body and send 1,000", 200, &[Say(OK_WHOLE), Repeat(b"x", 998), Serve]),
+    fails("double-length", "send two lengths that differ", Begins::Request, &[
+        Say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk"), Serve,
+    ]),
+    fails("negative-length", "send a length of -1", Begins::Request, &[Say(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), Serve]),
+    says("length-and-chunks", "send a length and chunks at once", 200, &[
+        Say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), Serve,
+    ]),
+    says("broken-chunks", "send a chunk whose size is no number", 200, &[
+        Say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\nno\r\n"), Listen,
+    ]),
+    says("second-answer", "send one more answer than was asked for", 200, &[
+        Say(OK_WHOLE), Pause(20), Say(b"HTTP/1.1 410 Gone\r\nContent-Length: 8\r\n\r\ninjected"), Serve,
+    ]),
+    // Bodies.
+    says("endless-body", "answer 200 and send body for ever", 200, &[Say(OK_HEAD), Say(b"\r\n"), Repeat(b"0123456789abcdef", EVER)]),
+    says("huge-body", "answer 200 with a body of 10 GB", 200, &[
+        Say(OK_HEAD), Say(b"Content-Length: 10000000000\r\n\r\n"), Repeat(b"0123456789", 1_000_000_000),
+    ]),
+    says("drip-body", "answer 200 and send the body at ten bytes a second", 200, &[
+        Say(OK_HEAD), Say(b"Content-Length: 1000000\r\n\r\n"), DripOn(b"x"),
+    ]),
+    // Zeros in deflate's fixed code: a first one, then for ever "258 more of it"; eight of these are 13 bytes.
+    says("gzip-bomb", "answer 200 with gzip that unpacks to 159 times its length, for ever", 200, &[
+        Say(OK_HEAD), Say(b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x62\x18"),
+        Repeat(b"\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x28\x18", EVER),
+    ]),
+    says("binary", "answer 200 with a body of no text", 200, &[
+        Say(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 8\r\n\r\n\x00\x01\xfe\xff\x1b[2J"), Serve,
+    ]),
+    says("html", "answer 500 with a page in HTML", 500, &[
+        Say(b"HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nContent-Length: 33\r\n\r\n<h1>Oops</h1><script>1</script>\r\n"), Serve,
+    ]),
+    // Order.
+    row("early", "answer 200 before the request is read", Does::Script(Script {
+        from: Begins::Connection, end: End::Succeeded, status: Some(200),
+        steps: &[Say(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"), Listen],
+    })),
+    says("reset-after-head", "send a 200 head and reset the connection", 200, &[
+        Say(OK_HEAD), Say(b"Content-Length: 10\r\n\r\n"), Pause(50), Reset,
+    ]),
+    // Statuses with a meaning of their own.
+    reply("redirect", "answer 302 to a path of its own", StatusCode::FOUND, Some(("location", "/redirected"))),
+    reply("redirect-307", "answer 307 to a path of its own", StatusCode::TEMPORARY_REDIRECT, Some(("location", "/redirected"))),
+    reply("gone", "answer 410", StatusCode::GONE, None),
+    reply("busy", "answer 429 with Retry-After: 1", StatusCode::TOO_MANY_REQUESTS, Some(("retry-after", "1"))),
+    reply("busy-date", "answer 503 with Retry-After in 2100", StatusCode::SERVICE_UNAVAILABLE,
+        Some(("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT"))),
+    reply("busy-absurd", "answer 503 with an absurd Retry-After", StatusCode::SERVICE_UNAVAILABLE,
+        Some(("retry-after", "99999999999999999999"))),
+    reply("busy-garbage", "answer 429 with a Retry-After of no sense", StatusCode::TOO_MANY_REQUESTS, Some(("retry-after", "soon"))),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let page = include_str!("../../../../docs/configuration.md");
+        let names: BTreeSet<_> = Behaviour::all().map(Behaviour::name).collect();
+        assert_eq!(names.len(), ROWS.len());
+        for behaviour in Behaviour::all() {
+            let line = format!("| `{}` | {} |", behaviour.name(), behaviour.what());
+            assert!(page.contains(&line), "docs/configuration.md lacks: {line}");
+        }
+        assert!(Behaviour::OK.is_plan());
     }
 }

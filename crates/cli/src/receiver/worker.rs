@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
+use super::behaviours::Begins;
 use super::plan::Answer;
 use super::stats::End;
-use super::{Request, Shared, control, raw};
+use super::{Request, Shared, control, script};
 use crate::clock;
 use crate::limits::BODY_KEPT_MAX;
 
@@ -44,23 +45,52 @@ struct Connection {
 }
 
 /// One connection to its end. Errors end it and are the client's to notice.
-async fn serve(connection: Arc<Connection>, stream: TcpStream) {
-    let service = service_fn(|request| {
-        let connection = connection.clone();
-        async move { Ok::<_, Infallible>(connection.handle(request).await) }
-    });
-    let mut http = http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        _ = &mut http => {}
-        () = connection.taken.notified() => {
-            let stream = http.into_parts().io.into_inner();
-            // An error is the client hanging up, which is how these end.
-            let _ = raw::misbehave(connection.shared.behaviour, stream).await;
+async fn serve(connection: Arc<Connection>, mut stream: TcpStream) {
+    let script = connection.shared.behaviour.script();
+    if let Some(script) = script.filter(|script| script.from == Begins::Connection)
+        && !is_for_control(&stream).await
+    {
+        connection.take_unread();
+        // An error is the client hanging up, which is how these end.
+        let _ = script::play(script.steps, stream).await;
+        return;
+    }
+    loop {
+        let service = service_fn(|request| {
+            let connection = connection.clone();
+            async move { Ok::<_, Infallible>(connection.handle(request).await) }
+        });
+        let mut http = http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            _ = &mut http => return,
+            () = connection.taken.notified() => {
+                let taken = http.into_parts().io.into_inner();
+                match script::play(script.map_or(&[][..], |script| script.steps), taken).await {
+                    Ok(Some(back)) => stream = back,
+                    Ok(None) | Err(_) => return,
+                }
+            }
         }
     }
 }
 
+/// Looks at a connection's first bytes without reading them: whoever asks for the counts is always answered.
+async fn is_for_control(stream: &TcpStream) -> bool {
+    let mut first = [0; 4];
+    matches!(stream.peek(&mut first).await, Ok(length) if first.starts_with(b"GET ") && length == first.len())
+}
+
 impl Connection {
+    /// Counts a request whose connection is taken over before it is read. It is not kept: nothing is known of it.
+    fn take_unread(&self) {
+        let counters = &self.shared.counters;
+        counters.connected();
+        counters.arrived(0, clock::now_ms());
+        if let Some(script) = self.shared.behaviour.script() {
+            counters.ended(script.end);
+        }
+    }
+
     async fn handle(&self, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         if let Some(response) = control::answer(&self.shared, &head) {
@@ -68,7 +98,8 @@ impl Connection {
         }
         let received_ms = clock::now_ms();
         let (body, body_bytes) = read(body).await;
-        if !self.counted.swap(true, Relaxed) {
+        let is_first = !self.counted.swap(true, Relaxed);
+        if is_first {
             self.shared.counters.connected();
         }
         let request = Request {
@@ -79,7 +110,7 @@ impl Connection {
             headers: &head.headers,
             body: &body,
         };
-        let answer = self.decide(&request, body_bytes);
+        let answer = self.decide(&request, body_bytes, is_first);
         let latency = self.shared.plan.latency();
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
@@ -99,17 +130,21 @@ impl Connection {
     }
 
     /// Decides, counts, keeps and shows one request. No answer: the behaviour's own, on the socket.
-    fn decide(&self, request: &Request<'_>, body_bytes: u64) -> Option<Answer> {
+    fn decide(&self, request: &Request<'_>, body_bytes: u64, is_first: bool) -> Option<Answer> {
         let shared = &self.shared;
         let told = shared.responder.as_ref().and_then(|responder| responder(request));
-        let answer = told.or_else(|| shared.behaviour.answer(&shared.plan, request.number));
+        let script = shared.behaviour.script();
+        let not_yet = is_first && script.is_some_and(|script| script.from == Begins::SecondRequest);
+        let answer = told
+            .or_else(|| not_yet.then(|| Answer::status(200)))
+            .or_else(|| shared.behaviour.answer(&shared.plan, request.number));
         let (end, status) = match &answer {
             Some(Answer::Reply(status, _) | Answer::Late(_, status)) => {
                 let end = if status.is_success() { End::Succeeded } else { End::Failed };
                 (end, Some(status.as_u16()))
             }
             Some(Answer::Hang) => (End::Hung, None),
-            None => shared.behaviour.raw_end(),
+            None => script.map_or((End::Failed, None), |script| (script.end, script.status)),
         };
         shared.counters.ended(end);
         shared.rings[self.index].lock().push(request, body_bytes, status);
