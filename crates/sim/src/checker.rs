@@ -9,17 +9,19 @@ mod erasure;
 mod facts;
 mod hook;
 mod places;
+mod replays;
 mod retention;
 mod sends;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use postrider_core::delivery::{Cell, Status};
-use postrider_core::event::Digest;
+use postrider_core::event::{Digest, Event};
 use postrider_core::profile::Profile;
-use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
+use postrider_core::replay::Replay;
+use postrider_core::{DeliveryKey, EventId, Position, ReplayId, Time, WebhookId, WorkspaceId};
 use postrider_log::{Block, ChainHash, LogReader, codec};
 use postrider_scheduler::Limits;
 
@@ -81,6 +83,8 @@ struct Delivery {
 /// One accepted event in the books.
 #[derive(Clone, Debug)]
 struct Known {
+    event: Arc<Event>,
+    payload: Box<[u8]>,
     at: Position,
     digest: Digest,
     deliveries: u32,
@@ -121,6 +125,13 @@ pub struct Checker {
     erasures_asked: Vec<(WorkspaceId, EventId)>,
     /// Events that publishers have sent, and have no answer yet.
     publishes_asked: Vec<(WorkspaceId, Option<EventId>, Digest)>,
+    /// All replays, as the last durable fact about each says.
+    replays: BTreeMap<ReplayId, Replay>,
+    /// What the facts that come next have to make due, for a step of a replay.
+    releases: VecDeque<Cell>,
+    replayed: u64,
+    /// Replays that a person has asked for, or to change, and has no answer yet.
+    replays_asked: Vec<Asked>,
     /// Wishes without an answer.
     unanswered: usize,
 }
@@ -152,6 +163,10 @@ impl Checker {
             first: 0,
             erasures_asked: Vec::new(),
             publishes_asked: Vec::new(),
+            replays: BTreeMap::new(),
+            releases: VecDeque::new(),
+            replayed: 0,
+            replays_asked: Vec::new(),
             unanswered: 0,
         }
     }
@@ -190,7 +205,7 @@ impl Checker {
                 .map_err(|fault| broken!(1, "the payload at {position} is damaged: {fault:?}"))?;
             self.fact(&record, &payload.unwrap_or_default())?;
         }
-        Ok(())
+        self.nothing_is_to_be_released()
     }
 
     /// After a restart: what was durable is there as it was. What the last append may or may not have kept is read in.
@@ -208,6 +223,7 @@ impl Checker {
         self.retries_asked.clear();
         self.erasures_asked.clear();
         self.publishes_asked.clear();
+        self.replays_asked.clear();
         self.unanswered = 0;
         Ok(())
     }
@@ -241,7 +257,7 @@ impl Checker {
         let left = self.deliveries.values().find(waits);
         law!(11, left.is_none(), "a delivery has not ended within its schedule: {:?}", left.map(|d| d.cell));
         law!(11, self.flights.is_empty(), "attempts have not ended: {:?}", self.flights.keys());
-        Ok(())
+        self.replays_are_over()
     }
 
     /// The latest time at which all that is pending must have ended, if nothing new comes and every answer takes at most a second.
@@ -262,7 +278,7 @@ impl Checker {
         self.duplicates
     }
 
-    /// Deliveries that were ever chosen.
+    /// Deliveries that were ever chosen or added.
     pub fn deliveries(&self) -> u64 {
         self.deliveries_made
     }

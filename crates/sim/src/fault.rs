@@ -50,6 +50,8 @@ pub enum Fault {
     SnapshotMissesInFlight,
     /// Forgets at a start what was carried to a newer part of the log.
     CarriedForgotten,
+    /// Forgets at a start how far replays have come.
+    ReplayForgotten,
     /// Does not ask at a start for the zeros that a crash may have kept from the disk.
     EraseNotRepeated,
     /// Says that it has stopped while attempts are in flight.
@@ -74,7 +76,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 33] = [
+    pub const ALL: [Fault; 34] = [
         Fault::AckBeforeAppend,
         Fault::AckWhenFull,
         Fault::KeepWhenFull,
@@ -98,6 +100,7 @@ impl Fault {
         Fault::ForgetToResume,
         Fault::SnapshotMissesInFlight,
         Fault::CarriedForgotten,
+        Fault::ReplayForgotten,
         Fault::EraseNotRepeated,
         Fault::StopInFlight,
         Fault::FollowWall,

@@ -24,6 +24,7 @@
 //! | 10 the same body | `checker::sends`, against a body rendered when the event was accepted |
 //! | 11 every delivery ends | `checker` (`settled`), after the quiet phase |
 //! | 12 refused before it is acknowledged | `checker::facts` (nothing comes of what was refused), `checker::places` (whoever waits for an answer gets one) |
+//! | 13 a replay misses none and doubles none | `checker::replays` |
 //!
 //! A panic of the product, such as an assertion, counts as law 0.
 //!

@@ -74,10 +74,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn say(plan: &Plan, summary: &Summary) {
-    let Summary { deliveries, attempts, crashes, stops, duplicates, rots, trace, .. } = summary;
+    let Summary { deliveries, attempts, crashes, stops, duplicates, rots, replayed, trace, .. } = summary;
     println!(
-        "seed {}: {:.1} days, {deliveries} deliveries, {attempts} attempts, {crashes} crashes, {stops} stops, {rots} flipped bits, \
-         {duplicates} duplicates, trace {trace:016x}",
+        "seed {}: {:.1} days, {deliveries} deliveries, {replayed} replayed, {attempts} attempts, {crashes} crashes, {stops} stops, \
+         {rots} flipped bits, {duplicates} duplicates, trace {trace:016x}",
         plan.seed,
         days(summary),
     );
@@ -85,10 +85,10 @@ fn say(plan: &Plan, summary: &Summary) {
 
 fn say_total(seeds: u64, total: &Summary, took: Duration) {
     let (years, minutes) = (days(total) / 365.25, took.as_secs_f64() / 60.0);
-    let Summary { deliveries, attempts, crashes, stops, duplicates, rots, .. } = total;
+    let Summary { deliveries, attempts, crashes, stops, duplicates, rots, replayed, .. } = total;
     println!(
-        "{seeds} seeds in {:.1} s: {years:.1} years simulated, {:.0} a minute; {deliveries} deliveries, {attempts} attempts, \
-         {crashes} crashes, {stops} stops, {rots} flipped bits, {duplicates} duplicates",
+        "{seeds} seeds in {:.1} s: {years:.1} years simulated, {:.0} a minute; {deliveries} deliveries, {replayed} replayed, \
+         {attempts} attempts, {crashes} crashes, {stops} stops, {rots} flipped bits, {duplicates} duplicates",
         took.as_secs_f64(),
         years / minutes,
     );

@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use postrider_core::command::Command;
 use postrider_core::machine::Entropy;
 use postrider_core::policy::RetryPolicy;
+use postrider_core::replay::{Only, ReplayState, Wish};
 use postrider_core::sealed::{Sealed, SealingKeyId};
 use postrider_core::webhook::{CampaignId, Change, Settings};
 use postrider_core::workspace::KeyHash;
-use postrider_core::{Millis, WebhookId, WorkspaceId};
+use postrider_core::{Millis, Time, WebhookId, WorkspaceId};
 
 use crate::chance::Chance;
 use crate::checker::{Asked, Checker};
@@ -18,9 +19,14 @@ use crate::trouble::{Trouble, Troubles};
 
 /// So many webhooks in all, so that single ones are busy.
 const WEBHOOKS_MAX: usize = 14;
+/// How far back a replay's window begins, and how long it is: four days.
+const WINDOW_MS: u64 = 4 * 24 * 3_600_000;
 
 /// What an operator does next; `None` when there is nothing to do it to.
 pub fn next(checker: &Checker, troubles: Troubles, chance: &mut Chance) -> Option<(Command, Asked)> {
+    if troubles.has(Trouble::Replay) && chance.one_in(12) {
+        return replay(checker, chance);
+    }
     let webhooks = checker.webhooks();
     let draw = chance.below(25);
     let trouble = match draw {
@@ -64,6 +70,23 @@ pub fn next(checker: &Checker, troubles: Troubles, chance: &mut Chance) -> Optio
             Some((Command::Retry { workspace, key }, Asked::Retry(key)))
         }
     }
+}
+
+/// A new replay, of all there is or of a window, or another state of one that is not over.
+fn replay(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked)> {
+    if let (true, Some(&(workspace, id))) = (chance.one_in(2), chance.pick(&checker.open_replays())) {
+        let state = *chance.pick(&[ReplayState::Paused, ReplayState::Running, ReplayState::Cancelled])?;
+        return Some((Command::ChangeReplay { workspace, id, state }, Asked::ChangeReplay(workspace, id, state)));
+    }
+    let (workspace, webhook) = *chance.pick(&checker.webhooks())?;
+    let now = checker.last_time();
+    let since = if chance.one_in(2) { Time(0) } else { Time(now.0.saturating_sub(chance.below(WINDOW_MS))) };
+    let until = chance.one_in(3).then(|| since + Millis(chance.within(1, WINDOW_MS)));
+    let profile = checker.workspaces().into_iter().find(|(id, _)| *id == workspace).map(|(_, profile)| profile)?;
+    let event_types = if chance.one_in(3) { events(&profile, chance) } else { Vec::new() };
+    let only = *chance.pick(&Only::ALL)?;
+    let wish = Box::new(Wish { since, until, event_types, only });
+    Some((Command::StartReplay { workspace, webhook, wish }, Asked::StartReplay(workspace, webhook)))
 }
 
 /// A workspace of one of the profiles.

@@ -57,7 +57,7 @@ pub struct Summary {
     pub trace: u64,
     /// Simulated time.
     pub simulated: Millis,
-    /// Deliveries that were chosen.
+    /// Deliveries that were chosen or added.
     pub deliveries: u64,
     /// Attempts whose outcome is durable.
     pub attempts: u64,
@@ -69,6 +69,8 @@ pub struct Summary {
     pub stops: u64,
     /// Flipped bits that were found.
     pub rots: u64,
+    /// Deliveries that replays made due.
+    pub replayed: u64,
 }
 
 impl Summary {
@@ -82,6 +84,7 @@ impl Summary {
         self.crashes += one.crashes;
         self.stops += one.stops;
         self.rots += one.rots;
+        self.replayed += one.replayed;
     }
 }
 

@@ -115,6 +115,7 @@ pub struct Process {
     turn_at: Option<Time>,
     seal_at: Option<Time>,
     ballast_asked: Time,
+    is_full: bool,
     free_since: Time,
     retain_at: Time,
     retention: Retention,
@@ -136,6 +137,8 @@ struct Bugs {
 const COLLECT_MS: u64 = 20;
 /// So many steps may pass until the books are compared with the schedule; a place that is lost stays lost.
 const COUNT_EVERY: u64 = 8;
+/// How long a replay waits on a full disk until it is looked whether there is space.
+const FULL_AGAIN: Millis = Millis(1000);
 /// The log is sealed when nothing was appended for this long.
 const DRY_BEFORE_SEAL: Millis = Millis(100);
 
@@ -220,6 +223,7 @@ impl Process {
             return Ok(life);
         }
         self.begin_attempts(time, outside)?;
+        self.want_replays(now);
         self.steps += 1;
         if self.steps % COUNT_EVERY != 1 {
             return Ok(Life::Alive);
@@ -265,6 +269,17 @@ impl Process {
     fn schedule(&mut self, at: Time, happening: Happening) {
         self.happenings += 1;
         self.calendar.insert((at, self.happenings), happening);
+    }
+
+    /// A queue may have room for a replay now; while there is no space, that is asked again and again, as the writer does.
+    fn want_replays(&mut self, now: Time) {
+        let runs = self.shard.kernel().replays.running().next().is_some();
+        let wake = match self.is_full {
+            _ if self.is_stopping || !runs => None,
+            true => Some(now + FULL_AGAIN),
+            false => self.shard.has_chores().then_some(now),
+        };
+        self.turn_at = self.turn_at.or(wake);
     }
 
     fn want_turn(&mut self, outside: &mut Outside) {

@@ -1,6 +1,7 @@
 //! Seeds that once broke a law and are run for ever.
 
 use crate::plan::Plan;
+use crate::trouble::Troubles;
 
 /// The plans of `regressions.txt`.
 ///
@@ -9,8 +10,12 @@ use crate::plan::Plan;
 pub fn regressions() -> impl Iterator<Item = Plan> {
     let lines = include_str!("../regressions.txt").lines().map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| {
-        let numbers: Vec<u64> = line.split('#').next().unwrap_or("").split_whitespace().flat_map(str::parse).collect();
-        let [seed, steps] = numbers[..] else { panic!("a line is a seed and steps, then `#` and its story: {line}") };
-        Plan::new(seed, steps)
+        let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
+        let [seed, steps, without] = words[..] else {
+            panic!("a line is a seed, steps, and what is left out (or -), then `#` and its story: {line}")
+        };
+        let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text} is no number: {line}"));
+        let without = Troubles::parse(without.trim_matches('-')).unwrap_or_else(|| panic!("unknown trouble: {line}"));
+        Plan { without, ..Plan::new(number(seed), number(steps)) }
     })
 }

@@ -64,11 +64,13 @@ pub enum Trouble {
     LongWait,
     /// Little of the log is kept.
     Retention,
+    /// Operators have past events sent again.
+    Replay,
 }
 
 impl Trouble {
     /// All of them with their names on the command line.
-    pub const ALL: [(Trouble, &'static str); 29] = [
+    pub const ALL: [(Trouble, &'static str); 30] = [
         (Trouble::Journal, "journal"),
         (Trouble::PowerCut, "power-cut"),
         (Trouble::CutInSync, "cut-in-sync"),
@@ -98,6 +100,7 @@ impl Trouble {
         (Trouble::Stop, "stop"),
         (Trouble::LongWait, "long-wait"),
         (Trouble::Retention, "retention"),
+        (Trouble::Replay, "replay"),
     ];
 
     fn bit(self) -> u32 {

@@ -96,6 +96,7 @@ impl World {
             crashes: self.crashes,
             stops: self.stops,
             rots: self.rots,
+            replayed: checker.replayed(),
         }
     }
 

@@ -3,12 +3,13 @@
 use postrider_core::command::{Rejection, Reply};
 use postrider_core::delivery::Status;
 use postrider_core::event::Digest;
-use postrider_core::{DeliveryKey, EventId, WebhookId, WorkspaceId};
+use postrider_core::replay::ReplayState;
+use postrider_core::{DeliveryKey, EventId, ReplayId, WebhookId, WorkspaceId};
 
 use super::{Checker, Verdict, broken, law};
 
 /// What a person asked for, as far as the answer is judged by it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// An event, with the publisher's id and what tells it from another one.
     Publish(WorkspaceId, Option<EventId>, Digest),
@@ -24,6 +25,10 @@ pub enum Asked {
     Erase(WorkspaceId, EventId),
     /// The end of a workspace.
     DeleteWorkspace(WorkspaceId),
+    /// Past events to be sent again.
+    StartReplay(WorkspaceId, WebhookId),
+    /// Another state of a replay.
+    ChangeReplay(WorkspaceId, ReplayId, ReplayState),
     /// What is not judged.
     Other,
 }
@@ -36,6 +41,7 @@ impl Checker {
             Asked::Publish(workspace, id, digest) => self.publishes_asked.push((*workspace, id.clone(), *digest)),
             Asked::Retry(key) => self.retries_asked.push(*key),
             Asked::Erase(workspace, id) => self.erasures_asked.push((*workspace, id.clone())),
+            Asked::StartReplay(..) | Asked::ChangeReplay(..) => self.replays_asked.push(asked.clone()),
             _ => {}
         }
     }
@@ -49,6 +55,7 @@ impl Checker {
             }
             Asked::Retry(key) => take(&mut self.retries_asked, key),
             Asked::Erase(workspace, id) => take(&mut self.erasures_asked, &(*workspace, id.clone())),
+            Asked::StartReplay(..) | Asked::ChangeReplay(..) => take(&mut self.replays_asked, asked),
             _ => {}
         }
     }
@@ -91,6 +98,8 @@ impl Checker {
                 law!(8, !self.workspaces.contains_key(id), "{id} was deleted and is there");
             }
             (Asked::Retry(key), answer) => self.retry_answered(*key, answer)?,
+            (Asked::StartReplay(_, webhook), answer) => self.replay_answered(*webhook, answer)?,
+            (Asked::ChangeReplay(_, id, state), answer) => self.replay_change_answered(*id, *state, answer)?,
             (Asked::Erase(workspace, id), answer) => {
                 let known = self.events.get(&(*workspace, id.clone()));
                 let is_right = match answer {

@@ -16,7 +16,7 @@ pub(super) struct Hook {
     pub(super) alive: bool,
     /// Deliveries that have not ended.
     pub(super) pending: u64,
-    /// Due times of those that wait for their first attempt, and of those that wait for another.
+    /// Due times of those whose event has just come, and of those that wait for another attempt or were added.
     pub(super) fresh: BTreeSet<(Time, DeliveryKey)>,
     pub(super) retry: BTreeSet<(Time, DeliveryKey)>,
     pub(super) in_flight: u32,
@@ -44,7 +44,7 @@ impl Hook {
     }
 
     pub(super) fn lane(&mut self, cell: &Cell) -> &mut BTreeSet<(Time, DeliveryKey)> {
-        if cell.attempts == 0 { &mut self.fresh } else { &mut self.retry }
+        if is_first(cell) { &mut self.fresh } else { &mut self.retry }
     }
 
     /// It has other settings.
@@ -84,6 +84,11 @@ impl Hook {
         self.may_be_slow = false;
         self.last_start = None;
     }
+}
+
+/// Its event has just come; one that a replay has added waits with the retries.
+pub(super) fn is_first(cell: &Cell) -> bool {
+    cell.attempts == 0 && cell.key.ordinal < super::replays::FIRST_ADDED
 }
 
 /// What lies between `//` and the next `/`.

@@ -49,6 +49,7 @@ impl Checker {
             };
             law!(3, is_right, "{key} is at {place:?}: unfinished {is_unfinished}, in flight {is_flying}");
         }
+        self.each_replay(shard)?;
         self.removed_are_erased()
     }
 

@@ -28,6 +28,10 @@ impl Checker {
             Restated::Begin { attempts_made, .. } => {
                 law!(2, *attempts_made == self.attempts_made, "{attempts_made} attempts are restated");
             }
+            Restated::Replay(replay) => {
+                let books = self.replays.get(&replay.id);
+                law!(2, books == Some(&**replay), "{replay:?} is restated, and {books:?} is durable");
+            }
             Restated::Workspace(workspace) => {
                 law!(2, self.workspaces.contains_key(&workspace.id), "{} is restated and is not there", workspace.id);
             }

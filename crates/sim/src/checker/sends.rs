@@ -6,6 +6,7 @@ use postrider_core::sealed::Sealed;
 use postrider_core::{DeliveryKey, Position, Time};
 use postrider_engine::shard::Job;
 
+use super::hook::is_first;
 use super::{Checker, Verdict, broken, law};
 
 /// One attempt that holds permits.
@@ -58,7 +59,7 @@ impl Checker {
         hook.in_flight += 1;
         hook.last_start = Some(now);
         hook.unwait(&cell);
-        let (host, is_retry) = (hook.host.clone(), cell.attempts > 0);
+        let (host, is_retry) = (hook.host.clone(), !is_first(&cell));
         let to_host = self.flights.values().filter(|flight| flight.host == host).count();
         law!(7, to_host < self.limits.per_host as usize, "over {} to {host}", self.limits.per_host);
         law!(7, self.flights.len() < self.limits.global as usize, "over {} in all", self.limits.global);

@@ -96,6 +96,7 @@ impl Process {
             turn_at: None,
             seal_at: None,
             ballast_asked: now,
+            is_full: false,
             free_since: now,
             retain_at: now,
             retention: outside.retention,
@@ -157,7 +158,7 @@ fn replayed_again(reader: &Reader) -> Result<Kernel, Violation> {
 /// The real replay; or a copy of it with a bug.
 fn replay(reader: &Reader, shard: &mut Shard<Writer>, fault: Option<Fault>) -> Result<Replayed, Violation> {
     match fault {
-        Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten) => {}
+        Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten | Fault::ReplayForgotten) => {}
         _ => return recovery::replay(reader, shard).map_err(|error| broken!(1, "the log cannot be replayed: {error}")),
     }
     let mut replayed = Replayed::default();
@@ -172,6 +173,7 @@ fn replay(reader: &Reader, shard: &mut Shard<Writer>, fault: Option<Fault>) -> R
     match fault {
         Some(Fault::SkipInReplay) => drop(records.pop()),
         Some(Fault::CarriedForgotten) => records.retain(|r| !matches!(r.fact, Fact::EventCarried { .. })),
+        Some(Fault::ReplayForgotten) => records.retain(|r| !matches!(r.fact, Fact::ReplayAdvanced { .. })),
         _ => records.retain(|r| !matches!(&r.fact, Fact::EventAccepted(event) if event.chosen.is_empty())),
     }
     for record in &records {

@@ -25,11 +25,11 @@ const BALLAST_PAUSE: u64 = 1000;
 impl Process {
     pub(super) fn turn(&mut self, now: Time, outside: &mut Outside) -> Result<Life, Violation> {
         self.turn_at = None;
-        let is_full = !self.has_ballast(now, outside);
-        if is_full {
+        self.is_full = !self.has_ballast(now, outside);
+        if self.is_full {
             self.refuse(outside)?;
         }
-        self.shard.spare_space(is_full);
+        self.shard.spare_space(self.is_full);
         let (outcomes, inbox) = (&mut self.outcomes, &mut self.inbox);
         let (promises, fault) = (RefCell::new(Vec::new()), outside.fault);
         let early = fault == Some(Fault::SlotBeforeDurable) && inbox.is_empty() && outside.chance.one_in(4);

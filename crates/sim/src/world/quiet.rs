@@ -2,12 +2,15 @@
 
 use postrider_core::Millis;
 
-use super::{MINUTE, World};
+use super::{HOUR, MINUTE, World};
 use crate::checker::Verdict;
 use crate::operators;
 use crate::process::Life;
 use crate::receivers::Behaviour;
 use crate::trouble::Troubles;
+
+/// No replay needs longer, behind caps and rates of one a second.
+const REPLAY_HOURS: u64 = 24;
 
 impl World {
     /// Faults stop: the disk holds, webhooks are on, receivers are up or stay down for ever. All must end in its time.
@@ -31,6 +34,13 @@ impl World {
         self.step()?;
         // What the last faults have begun ends first.
         self.run_for(Millis(MINUTE))?;
+        // So do replays; what they make due has its schedule then.
+        for _ in 0..REPLAY_HOURS {
+            if !self.outside.checker.is_replaying() {
+                break;
+            }
+            self.run_for(Millis(HOUR))?;
+        }
         let by = self.outside.checker.settled_by(self.now(), is_up);
         while self.outside.checker.unfinished() > 0 && self.run_to(by)? {}
         self.run_for(Millis(MINUTE))?;
