@@ -59,23 +59,33 @@ pub enum Fault {
     /// The file is too short.
     #[error("the file ends within the block")]
     PastEnd,
-    /// A segment file is not there, though a later one is.
+    /// A segment file is not there, though a later one is; or all of a sled log's database.
     #[error("the file with this block is missing")]
     Missing,
+    /// `HEAD` says that it was durable, and sled knows nothing of it.
+    #[error("the block was durable and is not there")]
+    Lost,
+    /// One value of a block in sled.
+    #[error("piece {0} of the block is missing or cut off")]
+    Piece(u32),
 }
 
 /// A fault, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file} at byte {offset}: block {block}: {fault}")]
+#[error("{}: block {block}: {fault}", place(file, *offset))]
 pub struct Damage {
     /// Relative to the data folder.
     pub file: String,
-    /// In bytes, of the block's first.
+    /// In bytes, of the block's first. 0 in a sled log: sled does not say where in its file anything lies.
     pub offset: u64,
     /// The block that should be there.
     pub block: u64,
     /// What is wrong with it.
     pub fault: Fault,
+}
+
+fn place(file: &str, offset: u64) -> String {
+    if file == crate::sled_log::PLACE { file.to_owned() } else { format!("{file} at byte {offset}") }
 }
 
 /// Why a log could not be claimed.

@@ -12,12 +12,16 @@ pub mod codec;
 mod error;
 pub mod fault;
 pub mod journal;
+mod kind;
 mod layout;
 mod log;
 pub mod memory;
+pub mod sled_log;
+mod table;
 
 pub use batch::{Batch, Payload};
 pub use block::Block;
 pub use error::{AppendError, ClaimError, Damage, EraseError, Fault, ReadError, ReserveError, TruncateError};
+pub use kind::LogKind;
 pub use layout::{ChainHash, Kind, LogId, Owner, VERSION};
 pub use log::{Claimed, EventLog, LogReader, LogWriter};

@@ -4,6 +4,7 @@ use postrider_core::{Position, Time, limits};
 use postrider_log::fault::{FaultDisk, FaultJournal};
 use postrider_log::journal::{Folder, Journal, Options};
 use postrider_log::memory::Memory;
+use postrider_log::sled_log::{self, SledLog};
 use postrider_log::{
     AppendError, Batch, ChainHash, ClaimError, Claimed, EventLog, Fault, Kind, LogId, LogReader, LogWriter, Payload,
     ReadError,
@@ -243,6 +244,7 @@ proptest! {
         facts_are_those_of_the_blocks(&memory(), &batches, from)?;
         facts_are_those_of_the_blocks(&journal(), &batches, from)?;
         facts_are_those_of_the_blocks(&fault(), &batches, from)?;
+        facts_are_those_of_the_blocks(&in_sled(), &batches, from)?;
     }
 }
 
@@ -300,7 +302,7 @@ macro_rules! suite {
     )* };
 }
 
-suite! { memory journal fault }
+suite! { memory journal fault in_sled }
 
 fn memory() -> Memory {
     Memory::with_segments(LogId([1; 16]), 10)
@@ -312,6 +314,20 @@ fn journal() -> tempfile::TempDir {
 
 fn fault() -> FaultDisk {
     FaultDisk::new()
+}
+
+/// A folder with a sled log.
+struct InSled(tempfile::TempDir);
+
+fn in_sled() -> InSled {
+    InSled(tempfile::tempdir().expect("a folder"))
+}
+
+impl Bed for InSled {
+    type Log = SledLog;
+    fn open(&self) -> SledLog {
+        sled_log::open(self.0.path(), options()).expect("opens")
+    }
 }
 
 impl Bed for Memory {

@@ -9,7 +9,7 @@ use std::io;
 
 const NAME: &str = "HEAD";
 const NAME_NEW: &str = "HEAD.tmp";
-const MAGIC: [u8; 8] = *b"PRlog\r\n\x1a";
+pub(crate) const MAGIC: [u8; 8] = *b"PRlog\r\n\x1a";
 const BYTES: usize = 68;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

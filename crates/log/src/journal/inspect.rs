@@ -5,7 +5,7 @@ use super::head::Head;
 use super::recovery::{OpenError, beginning, segments};
 use super::segment;
 use super::walk::{Found, Walk, damage, read_block};
-use crate::{Block, Damage, Kind, LogId, ReadError};
+use crate::{Block, Damage, Fault, Kind, LogId, ReadError};
 use postrider_core::{Position, Time};
 use std::io;
 
@@ -160,18 +160,7 @@ impl<D: Disk> Inspect<D> {
     ) -> io::Result<Option<Damage>> {
         let name = segment::name(found.segment);
         let block = read_block(&self.disk.open(&name, false)?, found.offset, &found.header)?;
-        let fault = block.and_then(|block| {
-            for index in 0..block.len() {
-                let at = Position::new(block.number(), index);
-                match block.is_zeros(index) {
-                    None => {}
-                    Some(true) if is_erased(at) => stats.erased += 1,
-                    Some(false) if is_erased(at) => stats.to_erase.push(at),
-                    Some(_) => drop(block.payload(index)?),
-                }
-            }
-            block.check_padding()
-        });
+        let fault = block.and_then(|block| stats.check(&block, is_erased));
         Ok(fault.err().map(|fault| damage(&name, found.offset, found.header.number, fault)))
     }
 }
@@ -185,7 +174,21 @@ fn next_stored<D: Disk>(disk: &D, walk: &mut Walk<'_, D>) -> Result<Option<Store
 }
 
 impl Stats {
-    fn add(&mut self, header: &crate::layout::Header) {
+    /// Whether the payloads of `block` are what they should be; counts those that were to be erased.
+    pub(crate) fn check(&mut self, block: &Block, is_erased: impl Fn(Position) -> bool) -> Result<(), Fault> {
+        for index in 0..block.len() {
+            let at = Position::new(block.number(), index);
+            match block.is_zeros(index) {
+                None => {}
+                Some(true) if is_erased(at) => self.erased += 1,
+                Some(false) if is_erased(at) => self.to_erase.push(at),
+                Some(_) => drop(block.payload(index)?),
+            }
+        }
+        block.check_padding()
+    }
+
+    pub(crate) fn add(&mut self, header: &crate::layout::Header) {
         self.blocks += 1;
         self.gaps += u64::from(header.kind == Kind::Gap);
         self.facts += u64::from(header.count);

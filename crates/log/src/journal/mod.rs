@@ -30,6 +30,9 @@ pub use recovery::{Journal, OpenError, Report};
 pub use salvage::{Missing, SalvageError, Salvaged, salvage, salvage_on};
 pub use writer::Writer;
 
+pub(crate) use disk::is_full;
+pub(crate) use head::MAGIC as HEAD_MAGIC;
+
 use crate::LogId;
 use postrider_core::Time;
 use std::path::Path;

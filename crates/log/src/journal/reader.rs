@@ -5,7 +5,8 @@ use super::segment;
 use super::shared::{Shared, Spot};
 use super::walk::{damage, read_block, read_facts, read_header};
 use crate::block::check_payload;
-use crate::layout::{ENTRY, HEADER, Header, NO_PAYLOAD, u32_at};
+use crate::layout::{HEADER, Header};
+use crate::table::Table;
 use crate::{Block, Fault, LogReader, ReadError};
 use bytes::Bytes;
 use postrider_core::Position;
@@ -130,45 +131,11 @@ fn read_payload<F: DiskFile>(file: &F, offset: u64, header: &Header, index: u32)
     Ok(check_payload(index, &payload, place.crc).map(|()| Some(payload.into())))
 }
 
-/// A block's table without the rest.
-pub(super) struct Table {
-    bytes: Vec<u8>,
-    header: Header,
-}
-
-/// Where a payload lies.
-pub(super) struct Place {
-    /// From the block's first byte on.
-    pub start: u64,
-    pub len: usize,
-    crc: u32,
-}
-
 /// The table of the block at `offset`.
 pub(super) fn read_table<F: DiskFile>(file: &F, offset: u64, header: &Header) -> Looked<Table> {
     let mut bytes = vec![0; header.table_len()];
     file.read_at(&mut bytes, offset + HEADER as u64)?;
-    let whole = crc32c::crc32c(&bytes) == header.table_crc;
-    let table = Table { bytes, header: *header };
-    Ok(whole.then_some(table).ok_or(Fault::Table))
-}
-
-impl Table {
-    /// The payload of the fact at `index`, if there are such a fact and payload.
-    pub fn place(&self, index: u32) -> Result<Option<Place>, Fault> {
-        if index >= self.header.count {
-            return Ok(None);
-        }
-        let (before, row) = self.bytes.split_at(index as usize * ENTRY);
-        let lengths = before.chunks_exact(ENTRY).map(|row| u32_at(row, 4)).filter(|&len| len != NO_PAYLOAD);
-        let before: u64 = lengths.map(u64::from).sum();
-        let (len, crc) = (u32_at(row, 4), u32_at(row, 8));
-        match len {
-            NO_PAYLOAD => Ok(None),
-            _ if before + u64::from(len) > u64::from(self.header.payloads_len) => Err(Fault::Length),
-            _ => Ok(Some(Place { start: self.header.front_len() as u64 + before, len: len as usize, crc })),
-        }
-    }
+    Ok(Table::new(bytes, header))
 }
 
 impl<D: Disk> Clone for Reader<D> {

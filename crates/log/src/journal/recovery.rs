@@ -9,7 +9,7 @@ use super::shared::{Durable, Shared};
 use super::walk::{Found, Walk, damage, read_block};
 use super::writer::{Parts, Writer};
 use crate::layout::{Chain, LogId, Owner};
-use crate::{ClaimError, Claimed, Damage, EventLog, ReadError};
+use crate::{ClaimError, Claimed, Damage, EventLog, LogKind, ReadError};
 use postrider_core::Time;
 use std::io;
 use std::sync::Arc;
@@ -35,6 +35,16 @@ pub enum OpenError {
         /// The data folder.
         folder: String,
     },
+    /// The log is not of the kind that was asked for.
+    #[error("the log in {folder} is kept as `{found}`, and `{asked}` was asked for: a log stays what it was made as")]
+    OtherKind {
+        /// The data folder.
+        folder: String,
+        /// What it is.
+        found: LogKind,
+        /// What it was to be.
+        asked: LogKind,
+    },
     /// A newer program wrote it.
     #[error("the log in {folder} has format version {version}; this program reads up to {newest}", newest = crate::VERSION)]
     NewerVersion {
@@ -46,6 +56,14 @@ pub enum OpenError {
     /// Not what was written. Nothing was changed.
     #[error("the log is damaged: {0}")]
     Damaged(#[from] Damage),
+    /// sled gave an error over its files, or panicked; it may have written to them.
+    #[error("sled cannot open the log in {folder}: {why}")]
+    Sled {
+        /// The data folder.
+        folder: String,
+        /// What sled said.
+        why: String,
+    },
     /// The disk refused.
     #[error("the log cannot be opened: {0}")]
     Unavailable(#[from] io::Error),

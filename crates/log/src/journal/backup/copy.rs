@@ -1,10 +1,11 @@
 //! The copy of a log on its disk: the same blocks at the same places, in files that end with their last block.
 
 use crate::journal::disk::{Disk, DiskFile};
-use crate::journal::reader::{Place, read_table};
+use crate::journal::reader::read_table;
 use crate::journal::segment::{self, Segment};
 use crate::journal::walk::{Found, damage, read_header};
 use crate::layout::{ALIGN, Header};
+use crate::table::Place;
 use crate::{Block, Damage, Fault};
 use postrider_core::{Position, Time};
 use std::io::{self, IoSlice};
