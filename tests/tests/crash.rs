@@ -39,7 +39,7 @@ fn kill_at_start(data: &Path, options: &[&str], moment: Duration) -> bool {
         "serve",
         "--listen",
         "127.0.0.1:0",
-        "--log",
+        "--log-level",
         "warn",
         "--allow",
         "loopback",
@@ -55,9 +55,21 @@ fn kill_at_start(data: &Path, options: &[&str], moment: Duration) -> bool {
     String::from_utf8_lossy(&output.stdout).contains("ready at")
 }
 
+fn rounds() -> u64 {
+    std::env::var("POSTRIDER_CRASH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(100)
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
-    let rounds: u64 = std::env::var("POSTRIDER_CRASH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    killed_again_and_again("journal", rounds());
+}
+
+#[test]
+fn a_sled_log_loses_nothing_either() {
+    killed_again_and_again("sled", rounds() / 4);
+}
+
+fn killed_again_and_again(log: &str, rounds: u64) {
     let folder = tempfile::tempdir().unwrap();
     // One request in four fails, so that retries are under way at every kill.
     let seen = AtomicU64::new(0);
@@ -66,7 +78,7 @@ fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
         if n % 4 == 3 { Reaction::Status(500) } else { Reaction::Slow(200, Duration::from_millis(n % 7)) }
     });
     let permits = PERMITS.to_string();
-    let options = ["--permits", &permits, "--permits-per-webhook", &permits, "--grace", "1s"];
+    let options = ["--permits", &permits, "--permits-per-webhook", &permits, "--grace", "1s", "--log", log];
     let start = || Server::start_with(folder.path(), &options, &[]);
 
     let server = start();
@@ -120,7 +132,7 @@ fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
     let lost: Vec<_> = acknowledged.difference(&delivered).collect();
     assert!(lost.is_empty(), "{} acknowledged events never arrived: {:?}", lost.len(), &lost[..lost.len().min(5)]);
     println!(
-        "{rounds} kills under load, {rounds} within 50 ms of a start ({ready_early} of them ready), {} events acknowledged, {} requests, at \
+        "{log}: {rounds} kills under load, {rounds} within 50 ms of a start ({ready_early} of them ready), {} events acknowledged, {} requests, at \
          most {twice_most} repeated in a round of both; settled in {:?}",
         acknowledged.len(),
         receiver.count(),
@@ -132,12 +144,13 @@ fn nothing_acknowledged_is_lost_and_duplicates_stay_below_the_permits() {
 #[test]
 fn a_first_start_that_is_killed_leaves_a_folder_that_starts() {
     for round in 0..16 {
+        let log: &[&str] = if round % 2 == 0 { &[] } else { &["--log", "sled"] };
         let folder = tempfile::tempdir().unwrap();
         // Log, lock, keys and ballast are made one after another; each kill finds some of them.
         for kill in 0..4 {
-            kill_at_start(folder.path(), &[], Duration::from_micros((round * 4 + kill) * 50_000 / 64));
+            kill_at_start(folder.path(), log, Duration::from_micros((round * 4 + kill) * 50_000 / 64));
         }
-        let server = Server::start(folder.path());
+        let server = Server::start_with(folder.path(), log, &[]);
         let key = server.workspace("genesy").key().to_owned();
         server.kill();
         let server = Server::start(folder.path());

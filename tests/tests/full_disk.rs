@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use postrider_tests::{Client, Receiver, Server, within};
+use postrider_tests::{Client, Receiver, Server, binary, within};
 use serde_json::json;
 
 /// A file system of so many MiB in RAM. Unmounted when it is dropped.
@@ -71,11 +71,34 @@ fn events(client: &Client) -> u64 {
 
 #[test]
 fn a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_space() {
-    let Some(disk) = SmallDisk::mount(24) else {
+    runs_full("journal", 24, |disk, start| {
+        disk.fill();
+        start()
+    });
+}
+
+/// sled has to write before it can read: without any space it does not start, and says so.
+#[test]
+fn a_sled_log_needs_some_space_to_start_and_loses_nothing() {
+    runs_full("sled", 80, |disk, start| {
+        disk.fill();
+        let mut refused = Command::new(binary());
+        refused.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(disk.path().join("data"));
+        let output = refused.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains("No space left"), "{said}");
+        disk.grow(81);
+        start()
+    });
+}
+
+/// Fills a disk of so many MiB, starts the killed server as `start_full` says, and lets the disk grow.
+fn runs_full(log: &str, mib: u32, start_full: impl FnOnce(&SmallDisk, &dyn Fn() -> Server) -> Server) {
+    let Some(disk) = SmallDisk::mount(mib) else {
         println!("left out: this user may not mount a file system");
         return;
     };
-    let start = || Server::start_with(&disk.path().join("data"), &["--segment", "4MiB"], &[]);
+    let start = || Server::start_with(&disk.path().join("data"), &["--segment", "4MiB", "--log", log], &[]);
     let receiver = Receiver::reacting(|request| match request.attempt().1 {
         1 => postrider_tests::Reaction::Slow(500, Duration::from_millis(100)),
         _ => postrider_tests::Reaction::Status(200),
@@ -101,12 +124,11 @@ fn a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_space() {
     assert_eq!(publish(&client, 5_000), 503);
     server.kill();
 
-    disk.fill();
-    let server = start();
+    let server = start_full(&disk, &start);
     let client = server.client(&key);
     assert_eq!(events(&client), accepted, "nothing that was acknowledged is lost");
     assert_eq!(publish(&client, 5_001), 503);
-    disk.grow(64);
+    disk.grow(mib + 40);
     within(Duration::from_secs(10), "it goes on when there is space", || {
         (publish(&client, 5_002) == 202).then_some(())
     });

@@ -40,7 +40,7 @@ impl Doomed {
             "serve",
             "--listen",
             "127.0.0.1:0",
-            "--log",
+            "--log-level",
             "error",
             "--allow",
             "loopback",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use postrider::{ClockMode, EngineBuilder, Profile, SecretString};
+use postrider::{ClockMode, EngineBuilder, LogKind, Profile, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::args;
@@ -68,7 +68,10 @@ pub struct Settings {
     #[arg(long, env = "POSTRIDER_CLOCK", value_name = "CLOCK")]
     clock: Option<String>,
     /// How much to say on stderr: error, warn, info, debug [default: info]
-    #[arg(long, env = "POSTRIDER_LOG", value_name = "LEVEL")]
+    #[arg(long, env = "POSTRIDER_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// What a new log is kept as, journal or sled; one that is there stays what it is [default: journal]
+    #[arg(long, env = "POSTRIDER_LOG", value_name = "KIND")]
     log: Option<String>,
     #[command(flatten)]
     egress: Egress,
@@ -131,7 +134,7 @@ pub struct Config {
     /// How long attempts in flight may go on at the end.
     pub grace: Duration,
     /// What to say on stderr.
-    pub log: tracing::Level,
+    pub log_level: tracing::Level,
     /// Told to receivers for their firewalls.
     pub egress_addresses: Vec<String>,
     /// The engine's part.
@@ -179,7 +182,9 @@ impl Layers {
             rate_limit: value(merged.rate_limit),
             event_bytes_max,
             grace: value(merged.grace),
-            log: value(merged.log).parse().map_err(|_| Usage("log: one of error, warn, info, debug".into()))?,
+            log_level: value(merged.log_level)
+                .parse()
+                .map_err(|_| Usage("log_level: one of error, warn, info, debug".into()))?,
             egress_addresses: merged.egress.addresses,
         })
     }
@@ -202,7 +207,7 @@ impl Settings {
             segment: Some(64 << 20),
             retention: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             clock: Some("boot".into()),
-            log: Some("info".into()),
+            log_level: Some("info".into()),
             egress: Egress { https_only: Some(false), ..Egress::default() },
             permits: Permits { global: Some(1024), per_webhook: Some(32), per_host: Some(64) },
             ..Settings::default()
@@ -229,6 +234,9 @@ impl Settings {
         if let Some(workers) = self.workers {
             engine = engine.workers(workers);
         }
+        if let Some(kind) = &self.log {
+            engine = engine.log(kind.parse().map_err(Usage)?);
+        }
         if self.clock.as_deref() == Some("wall") {
             engine = engine.clock(ClockMode::Wall);
         }
@@ -254,6 +262,9 @@ impl Settings {
         }
         if self.clock.as_deref().is_some_and(|clock| !["boot", "wall"].contains(&clock)) {
             return Err("clock: must be boot or wall".into());
+        }
+        if self.log.as_ref().is_some_and(|log| log.parse::<LogKind>().is_err()) {
+            return Err("log: must be journal or sled; how much is said on stderr is log_level".into());
         }
         let profiles = profiles();
         if self.init.as_ref().is_some_and(|init| !profiles.contains(init)) {
@@ -282,6 +293,7 @@ impl Settings {
             retention: self.retention.or(file.retention),
             retention_bytes: self.retention_bytes.or(file.retention_bytes),
             clock: self.clock.or(file.clock),
+            log_level: self.log_level.or(file.log_level),
             log: self.log.or(file.log),
             egress: Egress {
                 allow: or(self.egress.allow, file.egress.allow),
@@ -371,6 +383,7 @@ mod tests {
         for (toml, name) in [
             ("event_max = '2MiB'", "event_max"),
             ("clock = 'sundial'", "clock"),
+            ("log = 'debug'", "log"),
             ("init = 'genesis'", "init"),
             ("admin_key = ''", "admin_key"),
             ("admin_key = 'two words'", "admin_key"),

@@ -26,11 +26,11 @@ impl Ballast {
         Ballast { path: None, bytes: 0, is_there: true, asked: Instant::now() }
     }
 
-    /// The ballast of a data folder: as much as one more segment takes.
-    pub fn of(data: &Path, segment_bytes: u32) -> Ballast {
+    /// The ballast of a data folder: as much as the log's next block can take, its segment included.
+    pub fn of(data: &Path, room_bytes: u64) -> Ballast {
         let path = data.join("ballast");
         let is_there = path.exists();
-        Ballast { path: Some(path), bytes: u64::from(segment_bytes) + SLACK, is_there, asked: Instant::now() }
+        Ballast { path: Some(path), bytes: room_bytes + SLACK, is_there, asked: Instant::now() }
     }
 
     /// Gives up the space; false when there is none to give.

@@ -14,9 +14,9 @@ use postrider_core::machine::Entropy;
 use postrider_core::profile::Profile;
 use postrider_core::{Millis, Time, limits};
 use postrider_dispatch::{AddressPolicy, CidrError, Config, TlsError};
-use postrider_log::journal::{Folder, Journal};
+use postrider_log::journal::{self, OpenError, Report};
 use postrider_log::memory::Memory;
-use postrider_log::{ClaimError, Claimed, EventLog, LogId, LogReader, LogWriter, journal};
+use postrider_log::{ClaimError, Claimed, EventLog, LogId, LogKind, LogReader, LogWriter, sled_log};
 use postrider_scheduler::Limits;
 use tokio::sync::{Semaphore, watch};
 
@@ -54,6 +54,8 @@ pub struct EngineOptions {
     pub https_only: bool,
     /// PEM texts of certificate authorities that are trusted beside the public ones.
     pub extra_roots: Vec<String>,
+    /// What a new log on disk is kept as; `None` for a journal, and for whatever is there. Another than is there is refused.
+    pub log: Option<LogKind>,
     /// Bytes of one file of the log.
     pub segment_bytes: u32,
     /// How much of the log is kept.
@@ -71,6 +73,7 @@ impl Default for EngineOptions {
             egress_allow: Vec::new(),
             https_only: false,
             extra_roots: Vec::new(),
+            log: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             retention: Retention { age: RETENTION_AGE_DEFAULT, bytes: u64::MAX },
         }
@@ -88,7 +91,7 @@ pub enum StartError {
     Roots(#[from] TlsError),
     /// The log can't be opened.
     #[error(transparent)]
-    Open(#[from] journal::OpenError),
+    Open(#[from] OpenError),
     /// The log can't be claimed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
@@ -148,23 +151,59 @@ impl Engine {
                 Engine::run(log, Keyring::in_memory(), Ballast::none(), dispatch, &options)
             }
             Some(data) => {
-                let mut ballast = Ballast::of(data, options.segment_bytes);
-                let journal = open_journal(data, &options)?;
-                // Before the claim, which writes: a start that is refused for its keys leaves the log as it was.
-                let keyring = Keyring::open(data)?;
-                let log = match journal.claim(SHARD, node, clock::wall()) {
-                    // On a full disk what is unfinished is still worked on.
-                    Err(ClaimError::Full) if ballast.release() => {
-                        open_journal(data, &options)?.claim(SHARD, node, clock::wall())?
-                    }
-                    claimed => claimed?,
+                let new = || journal::Options {
+                    segment_bytes: options.segment_bytes,
+                    new_log: new_log_id(),
+                    now: clock::wall(),
                 };
-                if !ballast.take() {
-                    tracing::warn!("the disk has no space for a ballast: nothing new is accepted until it has");
+                match LogKind::choose(data, options.log)? {
+                    LogKind::Journal => {
+                        let open = || journal::open(data, new()).map(|log| (log.report(), log));
+                        Engine::start_on(LogKind::Journal, open, data, node, dispatch, &options)
+                    }
+                    LogKind::Sled => {
+                        let open = || sled_log::open(data, new()).map(|log| (log.report(), log));
+                        Engine::start_on(LogKind::Sled, open, data, node, dispatch, &options)
+                    }
                 }
-                Engine::run(log, keyring, ballast, dispatch, &options)
             }
         }
+    }
+
+    /// Starts on the log that `open` opens in the folder `data`.
+    fn start_on<L: EventLog>(
+        kind: LogKind,
+        open: impl Fn() -> Result<(Report, L), OpenError>,
+        data: &Path,
+        node: u64,
+        dispatch: Arc<Config>,
+        options: &EngineOptions,
+    ) -> Result<Engine, StartError>
+    where
+        L::Writer: 'static,
+        L::Reader: 'static,
+    {
+        let mut ballast = Ballast::of(data, kind.room_bytes(options.segment_bytes));
+        let opened = match open() {
+            // sled has to write before it can read.
+            Err(OpenError::Unavailable(error)) if is_full(&error) && ballast.release() => open(),
+            opened => opened,
+        };
+        let (report, log) = opened?;
+        if let Some(torn) = report.torn {
+            tracing::warn!(%torn, "the log's last block is not whole and is dropped: a write that a crash cut off, unless the disk harmed it since");
+        }
+        // Before the claim, which writes: a start that is refused for its keys leaves the log as it was.
+        let keyring = Keyring::open(data)?;
+        let log = match log.claim(SHARD, node, clock::wall()) {
+            // On a full disk what is unfinished is still worked on.
+            Err(ClaimError::Full) if ballast.release() => open()?.1.claim(SHARD, node, clock::wall())?,
+            claimed => claimed?,
+        };
+        if !ballast.take() {
+            tracing::warn!("the disk has no space for a ballast: nothing new is accepted until it has");
+        }
+        Engine::run(log, keyring, ballast, dispatch, options)
     }
 
     fn run<W, R>(
@@ -286,13 +325,8 @@ impl Engine {
 /// The only shard there is.
 const SHARD: u32 = 0;
 
-fn open_journal(data: &Path, options: &EngineOptions) -> Result<Journal<Folder>, journal::OpenError> {
-    let new = journal::Options { segment_bytes: options.segment_bytes, new_log: new_log_id(), now: clock::wall() };
-    let journal = journal::open(data, new)?;
-    if let Some(torn) = journal.report().torn {
-        tracing::warn!(%torn, "the log's last block is not whole and is dropped: a write that a crash cut off, unless the disk harmed it since");
-    }
-    Ok(journal)
+fn is_full(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::StorageFull
 }
 
 fn new_log_id() -> LogId {

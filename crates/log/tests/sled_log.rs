@@ -205,6 +205,36 @@ fn a_block_that_head_does_not_know_was_never_acknowledged() {
     assert!(contents(&opened.claim(1, 2, Time(1000)).expect("claims").reader).starts_with(&written));
 }
 
+/// A kill, or a disk without space, while sled writes its snapshot: sled by itself calls what is left corruption.
+#[test]
+fn a_snapshot_that_was_cut_off_is_no_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, written) = filled(folder.path(), 30);
+    drop(log);
+    drop(claim(folder.path()));
+    let image = image(folder.path());
+    let snapshot = image.keys().find(|name| name.contains("/snap.")).expect("opening leaves one");
+    for len in [0, 1, 20, image[snapshot].len() / 2] {
+        let mut cut_off = image.clone();
+        cut_off.insert("log/sled/snap.00000000FFFFFFFF.generating".into(), image[snapshot][..len].to_vec());
+        let data = restore(&cut_off);
+        assert!(contents(&claim(data.path()).reader).starts_with(&written));
+    }
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_is_made_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(folder.path()).expect("opens"));
+    let image = image(folder.path());
+    for name in ["log/sled/conf", "log/sled/db"] {
+        let mut cut_off = image.clone();
+        cut_off.insert(name.into(), image[name][..image[name].len() / 2].to_vec());
+        let data = restore(&cut_off);
+        assert_eq!(claim(data.path()).writer.tail(), 1);
+    }
+}
+
 #[test]
 fn a_database_that_is_older_than_head_or_gone_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -19,7 +19,7 @@ use postrider_core::Time;
 use postrider_core::directory::Directory;
 pub use postrider_log::Damage;
 use postrider_log::journal::{self, Folder, OpenError, Step};
-use postrider_log::{Block, Kind, LogId, codec};
+use postrider_log::{Block, Kind, LogId, LogKind, codec};
 
 use crate::inspect::{Erasures, LogFolder};
 use crate::new_folder::{self, FolderError, Keys, MASTER_KEY};
@@ -74,6 +74,8 @@ pub enum BackupError {
     NotEmpty(PathBuf),
     /// The folder for the copy is, or would be, in the data folder. Nothing was changed.
     Inside(PathBuf),
+    /// The log is not a journal. Nothing was changed.
+    NotAJournal(LogKind),
     /// The log could not be copied.
     Log(journal::BackupError),
     /// A fact in the log is not one that this version knows.
@@ -87,6 +89,12 @@ impl std::fmt::Display for BackupError {
         match self {
             BackupError::NotEmpty(folder) => write!(f, "{} is not an empty folder", folder.display()),
             BackupError::Inside(folder) => write!(f, "{} is in the data folder itself", folder.display()),
+            BackupError::NotAJournal(kind) => {
+                write!(
+                    f,
+                    "the log is kept as `{kind}`, which cannot be copied while it is written: stop the server and copy the folder"
+                )
+            }
             BackupError::Log(error) => error.fmt(f),
             BackupError::Facts(error) => error.fmt(f),
             BackupError::File(path, error) => write!(f, "{}: {error}", path.display()),
@@ -124,7 +132,10 @@ impl From<OpenError> for BackupError {
 /// See [`BackupError`].
 pub fn backup(from: &Path, to: &Path, progress: impl FnMut(Progress)) -> Result<Backup, BackupError> {
     // Whether there is anything to copy, before anything is made.
-    LogFolder::open(from)?;
+    match LogKind::of(from).map_err(OpenError::Unavailable)? {
+        Some(kind @ LogKind::Sled) => return Err(BackupError::NotAJournal(kind)),
+        Some(LogKind::Journal) | None => drop(LogFolder::open(from)?),
+    }
     if is_inside(to, from).map_err(|error| BackupError::File(from.into(), error))? {
         return Err(BackupError::Inside(to.into()));
     }

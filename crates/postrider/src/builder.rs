@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postrider_core::Millis;
 use postrider_engine::{ClockMode, EngineOptions, Retention, StartError};
+use postrider_log::LogKind;
 
 use crate::{Engine, folder};
 
@@ -58,7 +59,13 @@ impl EngineBuilder {
         self
     }
 
-    /// Bytes of one file of the log; default 64 MiB.
+    /// What a new log is kept as; default a journal. A log that is there stays what it is: another kind is refused at [`open`](Self::open).
+    pub fn log(mut self, kind: LogKind) -> EngineBuilder {
+        self.options.log = Some(kind);
+        self
+    }
+
+    /// Bytes of one file of the log; default 64 MiB. Of a sled log, bytes of events and facts after which it can be made to begin later.
     pub fn segment_bytes(mut self, bytes: u32) -> EngineBuilder {
         self.options.segment_bytes = bytes;
         self

@@ -7,10 +7,34 @@ use postrider_core::Position;
 use postrider_core::fact::{Fact, Record};
 pub use postrider_log::journal::Stats;
 use postrider_log::journal::{self, Folder, OpenError, Stored, VerifyError};
-use postrider_log::{Kind, ReadError, codec};
+use postrider_log::{Kind, LogKind, ReadError, codec, sled_log};
+use tempfile::TempDir;
 
 /// A log at rest.
-pub struct LogFolder(journal::Inspect<Folder>);
+pub struct LogFolder(Look);
+
+/// One of the kinds there are.
+enum Look {
+    Journal(journal::Inspect<Folder>),
+    /// Of a copy, which goes with it.
+    Sled(sled_log::Inspect, #[expect(dead_code, reason = "held until the copy is no longer needed")] TempDir),
+}
+
+impl Look {
+    fn blocks(&self) -> Box<dyn Iterator<Item = Result<Stored, ReadError>> + '_> {
+        match self {
+            Look::Journal(log) => Box::new(log.blocks()),
+            Look::Sled(log, _) => Box::new(log.blocks()),
+        }
+    }
+
+    fn verify_erased(&self, is_erased: impl Fn(Position) -> bool) -> Result<Stats, VerifyError> {
+        match self {
+            Look::Journal(log) => log.verify_erased(is_erased),
+            Look::Sled(log, _) => log.verify_erased(is_erased),
+        }
+    }
+}
 
 /// One fact, and where its block lies.
 pub struct StoredRecord {
@@ -54,12 +78,18 @@ impl From<VerifyError> for InspectError {
 }
 
 impl LogFolder {
-    /// Opens the log in a data folder.
+    /// Opens the log in a data folder. A sled log is copied to the folder for temporary files first, for its owner only and for as long as
+    /// this lives, since sled writes to what it opens.
     ///
     /// # Errors
     /// When there is none that this version can read.
     pub fn open(data: &Path) -> Result<LogFolder, OpenError> {
-        journal::open_read_only(data).map(LogFolder)
+        if LogKind::of(data)? != Some(LogKind::Sled) {
+            return journal::open_read_only(data).map(|log| LogFolder(Look::Journal(log)));
+        }
+        let scratch = tempfile::tempdir()?;
+        let log = sled_log::open_copy(data, scratch.path())?;
+        Ok(LogFolder(Look::Sled(log, scratch)))
     }
 
     /// All facts in order, up to the end or the first error.

@@ -63,6 +63,7 @@ pub use postrider_engine::{
     ReplayProgress, SavedWebhook, SentRequest, StartError, Stopped, Subject, TestReport, new_admin_key,
     public_key_text,
 };
+pub use postrider_log::LogKind;
 pub use secrecy::{ExposeSecret, SecretString};
 
 /// The HTTP API that the binary serves.

@@ -12,7 +12,7 @@ use postrider_engine::{Hands, SystemHands};
 pub use postrider_log::Damage;
 use postrider_log::journal::{self, OpenError, Options};
 pub use postrider_log::journal::{Missing, Salvaged};
-use postrider_log::{Fault, LogId};
+use postrider_log::{Fault, LogId, LogKind};
 
 use crate::inspect::{InspectError, LogFolder};
 use crate::new_folder::{self, FolderError, Keys, MASTER_KEY};
@@ -53,6 +53,8 @@ pub enum SalvageError {
     NotEmpty(PathBuf),
     /// A process runs on the damaged folder. Nothing was changed.
     InUse(PathBuf),
+    /// The log is not a journal. Nothing was changed.
+    NotAJournal(LogKind),
     /// The log could not be salvaged.
     Log(journal::SalvageError),
     /// A folder or a key could not be read or written.
@@ -66,6 +68,9 @@ impl std::fmt::Display for SalvageError {
         match self {
             SalvageError::NotEmpty(folder) => write!(f, "{} is not an empty folder", folder.display()),
             SalvageError::InUse(folder) => write!(f, "{} is in use by another process", folder.display()),
+            SalvageError::NotAJournal(kind) => {
+                write!(f, "the log is kept as `{kind}`, and only a journal can be salvaged")
+            }
             SalvageError::Log(error) => error.fmt(f),
             SalvageError::File(path, error) => write!(f, "{}: {error}", path.display()),
             SalvageError::Facts(error) => write!(f, "the log was salvaged, but {error}"),
@@ -102,7 +107,10 @@ impl From<FolderError> for SalvageError {
 /// See [`SalvageError`]. What lies in `to` then is no log, and an engine refuses it.
 pub fn salvage(from: &Path, to: &Path) -> Result<Salvage, SalvageError> {
     // Whether there is anything to salvage, before anything is made.
-    LogFolder::open(from)?;
+    match LogKind::of(from).map_err(OpenError::Unavailable)? {
+        Some(kind @ LogKind::Sled) => return Err(SalvageError::NotAJournal(kind)),
+        Some(LogKind::Journal) | None => drop(LogFolder::open(from)?),
+    }
     let _held = hold(from)?;
     new_folder::make_empty(to)?;
     let keys = Keys::read(from)?.write(to)?;

@@ -138,6 +138,7 @@ fn shown(row: &Row) -> String {
         (Value::Null, "admin_key") => "made at the first start".into(),
         (Value::Null, "workers") => "one a core".into(),
         (Value::Null, "retention_bytes") => "no bound".into(),
+        (Value::Null, "log") => "journal, or as it is".into(),
         (Value::Null, _) => "–".into(),
         (value, _) => value.to_string(),
     }

@@ -44,7 +44,7 @@ impl Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.layers()?.resolve()?;
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_max_level(config.log).with_ansi(colours).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_max_level(config.log_level).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))
 }

@@ -46,7 +46,8 @@ fn sample(key: &str, folder: &Path) -> (String, Value) {
         "segment" => text("8MiB"),
         "grace" | "retention" => text("90s"),
         "clock" => text("wall"),
-        "log" => text("debug"),
+        "log_level" => text("debug"),
+        "log" => text("sled"),
         "egress.allow" => list("10.0.0.0/8"),
         "egress.https_only" => ("true".into(), json!(true)),
         "egress.addresses" => list("198.51.100.7"),
@@ -77,7 +78,7 @@ fn every_documented_choice_is_shown_with_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let text = shown(folder.path(), &[], &[]);
     let documented = documented();
-    assert_eq!(documented.len(), 20);
+    assert_eq!(documented.len(), 21);
     let lines: Vec<&str> = text.lines().skip(2).collect();
     assert_eq!(lines.len(), documented.len(), "{text}");
     for (line, Documented { key, default, .. }) in lines.iter().zip(documented) {

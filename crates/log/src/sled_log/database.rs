@@ -58,6 +58,7 @@ impl Database {
     /// Opens the database in `folder`, or makes it. All that sled has written meanwhile is durable then: its snapshot has to be, since
     /// it cannot open beside a torn one.
     pub fn open(folder: &Path) -> Result<Database, Failure> {
+        remove_cut_off_snapshots(folder)?;
         let mut tries = 0;
         let db = loop {
             let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
@@ -118,6 +119,22 @@ impl Database {
         let bytes = bytes * AMPLIFIED + ROOM_LEAST;
         Ok(rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, bytes).map_err(io::Error::from)?)
     }
+}
+
+/// What sled was writing beside its snapshot when it was killed, or when there was no space: it would take that for its newest snapshot,
+/// and for corruption. The snapshot before is still there, or there was none.
+fn remove_cut_off_snapshots(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn is_locked(why: &io::Error) -> bool {

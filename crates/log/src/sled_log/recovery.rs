@@ -11,7 +11,7 @@ use crate::journal::{Disk, Folder, OpenError, Options, Report};
 use crate::layout::{Chain, Owner};
 use crate::{ClaimError, Claimed, Damage, EventLog, Fault};
 use postrider_core::Time;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,11 +61,14 @@ impl SledLog {
     }
 }
 
-/// The database of the log in `data`. One that is gone is not made anew.
+/// The database of the log in `data`. One that is gone is not made anew, and one that holds nothing yet is: sled does not open what it was
+/// kept from making whole.
 pub(super) fn database(data: &Path, head: &Head) -> Result<Database, OpenError> {
     let folder = data.join(PLACE);
-    if head.end > 0 && !Database::is_in(&folder)? {
-        return Err(damage(head.first, Fault::Missing).into());
+    match (head.end, Database::is_in(&folder)?) {
+        (0, _) if folder.try_exists()? => fs::remove_dir_all(&folder)?,
+        (1.., false) => return Err(damage(head.first, Fault::Missing).into()),
+        _ => {}
     }
     Database::open(&folder).map_err(|failure| match failure {
         Failure::Disk(error) | Failure::Sled(sled::Error::Io(error)) => OpenError::Unavailable(error),
