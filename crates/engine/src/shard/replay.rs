@@ -43,8 +43,8 @@ impl<W: LogWriter> Shard<W> {
                 return;
             }
             let (workspace, id) = name;
-            // Looking costs, too.
-            *deliveries += STEP_COST;
+            // Looking at an event costs about as much as delivering it: so a turn makes few steps, however many replays there are.
+            *deliveries += limits::REPLAY_STEP_EVENTS;
             self.replayed = Some(name);
             // Asked by nobody, answered to nobody.
             let _ = self.run(Command::AdvanceReplay { workspace, id, room }, entropy, turned, deliveries);
@@ -76,9 +76,6 @@ impl<W: LogWriter> Shard<W> {
         }
     }
 }
-
-/// What a step's reading counts as, in deliveries of a turn.
-const STEP_COST: usize = 64;
 
 impl Past for Overlay {
     fn events_of(&self, reach: Reach<'_>, max: usize) -> Ahead {
