@@ -79,8 +79,7 @@ fn run(webhooks: u64, per_event: u64, events: u64, hash: &mut Hash) {
             drafts.into_iter().map(|d| check_event(&profile, d, 1 << 20).expect("it is valid")).collect::<Vec<_>>()
         });
         check += took;
-        let mut inputs =
-            checked.into_iter().map(|event| Input { command: Command::Publish { workspace, event }, token: () });
+        let mut inputs = checked.into_iter().map(|event| Input::new(Command::Publish { workspace, event }, ()));
         let (_, took) = timed(|| shard.turn(Time(now), &mut entropy, || inputs.next()).expect("memory is never full"));
         publish += took;
         // Permits are fewer than a batch has deliveries, so it takes a few rounds.
@@ -111,7 +110,7 @@ fn finish_all(shard: &mut Shard<Writer>, now: u64, entropy: &mut Counter, delive
     let mut inputs = jobs.into_iter().map(|job| {
         let (started, webhook_version) = (job.started, job.webhook.version);
         let measured = Measured { started, exchange: exchange.clone(), body: Bytes::new(), crc32c: 0, webhook_version };
-        Input { command: Command::Finish(Finish { key: job.cell.key, measured }), token: () }
+        Input::new(Command::Finish(Finish { key: job.cell.key, measured }), ())
     });
     shard.turn(Time(now), entropy, || inputs.next()).expect("memory is never full");
     more
@@ -134,12 +133,12 @@ fn set_up(
         },
     ]
     .into_iter()
-    .map(|command| Input { command, token: () });
+    .map(|command| Input::new(command, ()));
     shard.turn(Time(1), entropy, || first.next()).expect("memory is never full");
     let workspace = shard.kernel().directory.workspaces().next().expect("it was just made").id;
     let mut made = (0..webhooks).map(|n| {
         let settings = Box::new(settings(n, per_event));
-        Input { command: Command::CreateWebhook { workspace, settings }, token: () }
+        Input::new(Command::CreateWebhook { workspace, settings }, ())
     });
     while shard.kernel().directory.webhook_count(workspace) < webhooks as usize {
         shard.turn(Time(1), entropy, || made.next()).expect("memory is never full");

@@ -1,15 +1,19 @@
 //! The way back: everything derived is made again from the log.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
-use postrider_core::Position;
 use postrider_core::directory::Directory;
+use postrider_core::fact::Fact;
 use postrider_core::sealed::SealingKeyId;
+use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 use postrider_log::{Kind, LogReader, LogWriter, ReadError, codec};
+use postrider_store::{Asleep, Lane};
 
 use crate::keyring::{Keyring, KeyringError};
-use crate::overlay::Overlay;
-use crate::shard::Shard;
+use crate::overlay::{Overlay, Recalled};
+use crate::past::Reach;
+use crate::shard::{Below, Shard};
 use crate::views::Views;
 
 /// Why the log could not be replayed.
@@ -21,6 +25,48 @@ pub enum ReplayError {
     /// A fact that this version does not know.
     #[error(transparent)]
     Decode(#[from] codec::DecodeError),
+    /// What the store has of an event can't be read.
+    #[error("the store cannot be read: {0}")]
+    Store(String),
+}
+
+/// No store.
+enum Nothing {}
+
+impl Below for Nothing {
+    type Error = std::convert::Infallible;
+
+    fn covered(&self) -> u64 {
+        match *self {}
+    }
+
+    fn due(&self, _: Option<Asleep>, _: Time, _: usize) -> Result<Vec<Asleep>, Self::Error> {
+        match *self {}
+    }
+
+    fn backlog(&self, _: WebhookId, _: Lane, _: Option<Asleep>, _: usize) -> Result<(Vec<Asleep>, Time), Self::Error> {
+        match *self {}
+    }
+
+    fn delivery(&self, _: DeliveryKey) -> Result<Option<Recalled>, Self::Error> {
+        match *self {}
+    }
+
+    fn whole(&self, _: Position) -> Result<Option<Recalled>, Self::Error> {
+        match *self {}
+    }
+
+    fn named(&self, _: WorkspaceId, _: &EventId) -> Result<Option<Recalled>, Self::Error> {
+        match *self {}
+    }
+
+    fn events(&self, _: Reach<'_>, _: usize) -> Result<(Vec<Recalled>, Position), Self::Error> {
+        match *self {}
+    }
+
+    fn unfinished(&self, _: Position, _: u64, _: usize) -> Result<(Vec<Recalled>, Option<Position>), Self::Error> {
+        match *self {}
+    }
 }
 
 /// What readers see, as of the log's end.
@@ -30,6 +76,8 @@ pub struct Replayed {
     pub directory: Directory,
     /// Events, deliveries, attempts.
     pub views: Views,
+    /// Payloads that the last turn which erased any erased, where the overlay does not know of it.
+    pub last_erased: Vec<Position>,
     /// Facts that were replayed.
     pub facts: u64,
     /// Blocks were lost, and what they said is not known: the log was salvaged.
@@ -41,23 +89,63 @@ pub struct Replayed {
 /// # Errors
 /// When the log can't be read to its end.
 pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Result<Replayed, ReplayError> {
+    replay_onto(reader, shard, None::<&Nothing>)
+}
+
+/// As [`replay`], for a shard that relies on a store: what lies below it is read there, and what a later fact is about is brought from there.
+///
+/// # Errors
+/// When the log can't be read to its end, or the store can't be read.
+pub fn replay_onto<W: LogWriter, B>(
+    reader: &impl LogReader,
+    shard: &mut Shard<W>,
+    below: Option<&B>,
+) -> Result<Replayed, ReplayError>
+where
+    B: Below<Error: Display>,
+{
+    let covered = below.map_or(0, Below::covered);
     let mut replayed = Replayed { views: Views::for_replay(), ..Replayed::default() };
+    let (mut last_erasing, mut last_erased) = (0, Vec::new());
     for block in reader.facts(reader.first()) {
         let block = block?;
         replayed.has_gaps |= block.kind() == Kind::Gap;
         for (position, bytes) in block.facts() {
             let record = codec::decode(position, block.time(), bytes)?;
-            shard.replay(&record);
+            let is_covered = position.block() < covered;
+            if let Some((below, event)) = below.filter(|_| !is_covered).zip(shard.lacks_event(&record)) {
+                let found = below.whole(event).map_err(in_store)?;
+                found.into_iter().for_each(|recalled| shard.admit(recalled));
+            }
+            match is_covered {
+                true => shard.replay_covered(&record),
+                false => shard.replay(&record),
+            }
+            if let Fact::EventErased { event, .. } = record.fact {
+                if last_erasing != position.block() {
+                    last_erased.clear();
+                }
+                last_erasing = position.block();
+                last_erased.push(event);
+            }
             replayed.directory.apply(&record);
             replayed.views.apply(&record);
             replayed.facts += 1;
         }
+    }
+    for event in last_erased.into_iter().filter(|event| shard.overlay().recalled(*event).is_none()) {
+        let stored = below.map(|below| below.whole(event)).transpose().map_err(in_store)?;
+        replayed.last_erased.extend(stored.flatten().map(|recalled| recalled.payload));
     }
     // What was restated can be more than what is still of use.
     shard.forget_below(reader.first());
     replayed.directory.forget_below(reader.first());
     replayed.views.settle(reader.first());
     Ok(replayed)
+}
+
+fn in_store(error: impl Display) -> ReplayError {
+    ReplayError::Store(error.to_string())
 }
 
 /// Destroys the keys that no workspace has: made for one whose creation a crash cut short, or left by a deletion that it did.
@@ -77,8 +165,8 @@ pub fn destroy_orphans(keyring: &Keyring, directory: &Directory) -> Result<(), K
 pub fn not_surely_erased(reader: &impl LogReader, overlay: &Overlay) -> Result<Vec<Position>, ReadError> {
     let last_turn = overlay.erased().map(|(_, fact)| fact.block()).max();
     let mut left = Vec::new();
-    for (event, fact) in overlay.erased() {
-        let is_zeros = match reader.payload(overlay.payload_of(event)) {
+    for (payload, fact) in overlay.erased() {
+        let is_zeros = match reader.payload(payload) {
             Ok(payload) => payload.is_none(),
             Err(ReadError::Erased(_)) => true,
             // A crash tore the zeros.
@@ -86,7 +174,7 @@ pub fn not_surely_erased(reader: &impl LogReader, overlay: &Overlay) -> Result<V
             Err(error) => return Err(error),
         };
         if !is_zeros || Some(fact.block()) == last_turn {
-            left.push(overlay.payload_of(event));
+            left.push(payload);
         }
     }
     Ok(left)

@@ -3,6 +3,7 @@
 //! A shard promises that no reply, effect or job leaves it before the facts behind it are durable. Time, entropy, log and dispatch are
 //! passed in, so the simulator drives exactly what the server runs. It has no thread, no channel and no clock.
 
+mod recall;
 mod replay;
 mod retention;
 
@@ -11,13 +12,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use postrider_core::command::{Command, Rejection, Reply};
-use postrider_core::delivery::Cell;
+use postrider_core::delivery::{Cell, Status};
 use postrider_core::effect::Effect;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::{self, Entropy, Kernel, Moment, Prior};
 use postrider_core::profile::Terminal;
-use postrider_core::replay::Ahead;
 use postrider_core::sealed::SealingKeyId;
 use postrider_core::webhook::Webhook;
 use postrider_core::{DeliveryKey, Position, ReplayId, Time, WorkspaceId, limits};
@@ -25,7 +25,10 @@ use postrider_dispatch::Target;
 use postrider_log::{AppendError, Batch, EraseError, LogWriter, Payload, ReserveError, codec};
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
 
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Recalled};
+pub use recall::{Below, Bounds, Found, Loaded, Prefetch, Wanted, load, prefetch};
+use recall::{LANES, Reliance};
+use replay::ReadForReplay;
 use retention::Beginnings;
 pub use retention::{Retained, Retention};
 
@@ -44,8 +47,12 @@ pub struct Shard<W> {
     beginnings: Beginnings,
     /// The replay that made the last step: the next one is another's, if there is another.
     replayed: Option<(WorkspaceId, ReplayId)>,
+    read_for_replay: Option<ReadForReplay>,
     /// Replays make no steps, since there is little space.
     spares_space: bool,
+    /// `None`: there is no store, and all is in RAM.
+    reliance: Option<Reliance>,
+    is_resuming: bool,
     now: Time,
 }
 
@@ -53,14 +60,25 @@ pub struct Shard<W> {
 pub struct Input<T> {
     /// The wish.
     pub command: Command,
+    /// What was read for it.
+    pub prefetch: Option<Prefetch>,
     /// Comes back with the answer.
     pub token: T,
+}
+
+impl<T> Input<T> {
+    /// A command for which nothing was read.
+    pub fn new(command: Command, token: T) -> Input<T> {
+        Input { command, prefetch: None, token }
+    }
 }
 
 /// What one turn came to. All of it is durable.
 pub struct Turned<T> {
     /// The answers, in the order of the commands.
     pub replies: Vec<(T, Result<Reply, Rejection>)>,
+    /// Commands that were not decided on, since what is to be read for them is missing or too old: to be [read](prefetch) and given again.
+    pub again: Vec<Input<T>>,
     /// The facts, in the order of the log.
     pub records: Vec<Record>,
     /// Keys that nothing is sealed with any more.
@@ -114,7 +132,10 @@ impl<W: LogWriter> Shard<W> {
             to_check: VecDeque::new(),
             beginnings: Beginnings::default(),
             replayed: None,
+            read_for_replay: None,
             spares_space: false,
+            reliance: None,
+            is_resuming: false,
             now: Time(0),
         }
     }
@@ -127,15 +148,43 @@ impl<W: LogWriter> Shard<W> {
         self.now = self.now.max(record.time);
     }
 
+    /// Takes in a record of which the store has what concerns events: the rest of the state follows it.
+    pub fn replay_covered(&mut self, record: &Record) {
+        machine::apply(&mut self.kernel, record, |_| ());
+        self.beginnings.note(record);
+        self.now = self.now.max(record.time);
+    }
+
+    /// The event that a record is about and that is not in RAM, if there is such a one.
+    pub fn lacks_event(&self, record: &Record) -> Option<Position> {
+        let event = match &record.fact {
+            Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => {
+                cell.key.event
+            }
+            Fact::EventErased { event, .. } => *event,
+            Fact::EventCarried { event, .. } => event.at,
+            _ => return None,
+        };
+        self.overlay.recalled(event).is_none().then_some(event)
+    }
+
+    /// Takes in what the store has of an event.
+    pub fn admit(&mut self, recalled: Recalled) {
+        self.overlay.admit(recalled);
+    }
+
     /// After the replay: fills the schedule with what is unfinished, oldest first.
     pub fn resume(&mut self) {
         for webhook in self.kernel.directory.webhooks() {
             make_known(&mut self.scheduler, webhook);
         }
-        for cell in self.overlay.cells_in_order() {
-            if self.kernel.is_pending(&cell) {
-                self.file(&cell);
-            }
+        self.is_resuming = true;
+        let cells: Vec<Cell> = self.overlay.cells().filter(|cell| self.kernel.is_pending(cell)).copied().collect();
+        cells.iter().for_each(|cell| self.file(cell));
+        self.is_resuming = false;
+        let webhooks: Vec<_> = self.kernel.directory.webhooks().map(|webhook| webhook.id).collect();
+        for webhook in webhooks {
+            LANES.into_iter().for_each(|lane| self.is_in_store(webhook, lane, Time(0)));
         }
         self.check_removed();
     }
@@ -154,19 +203,31 @@ impl<W: LogWriter> Shard<W> {
         assert!(now >= self.now, "engine time never goes back");
         self.now = now;
         self.batch.reset(now);
-        let mut turned =
-            Turned { replies: Vec::new(), records: Vec::new(), destroyed: Vec::new(), payloads: Vec::new() };
+        let mut turned = Turned {
+            replies: Vec::new(),
+            again: Vec::new(),
+            records: Vec::new(),
+            destroyed: Vec::new(),
+            payloads: Vec::new(),
+        };
         self.reserve()?;
         self.restate(&mut turned.records)?;
         let mut deliveries = 0;
         while deliveries < limits::TURN_DELIVERIES_MAX && self.batch.bytes() < limits::TURN_BYTES_TARGET {
-            let Some(Input { command, token }) = next() else { break };
+            let Some(mut input) = next() else { break };
+            if self.lacks(&input.command) && !self.take_prefetch(input.prefetch.take()) {
+                turned.again.push(input);
+                continue;
+            }
+            let Input { command, token, .. } = input;
             let answer = self.run(command, entropy, &mut turned, &mut deliveries);
             turned.replies.push((token, answer));
         }
         while deliveries < limits::TURN_DELIVERIES_MAX && self.batch.bytes() < limits::TURN_BYTES_TARGET {
-            let Some(event) = self.to_check.pop_front() else { break };
+            let Some(event) = self.to_check.front().copied().filter(|event| self.is_whole(*event)) else { break };
+            self.to_check.pop_front();
             deliveries += 1;
+            self.overlay.may_be_idle(event);
             // Asked by nobody, answered to nobody; a check that finds nothing to do leaves no fact.
             let _ = self.run(Command::EraseRemoved { event }, entropy, &mut turned, &mut deliveries);
         }
@@ -194,8 +255,12 @@ impl<W: LogWriter> Shard<W> {
     ) -> Result<Reply, Rejection> {
         let at = Position::new(self.log.tail(), self.batch.len());
         let mut moment = Moment { now: self.now, at, entropy };
-        let (mut siblings, mut ahead) = (Vec::new(), Ahead::default());
-        let prior = self.prior(&command, &mut siblings, &mut ahead);
+        let ahead = match &command {
+            Command::AdvanceReplay { workspace, id, .. } => self.read_ahead(*workspace, *id),
+            _ => None,
+        };
+        let mut siblings = Vec::new();
+        let prior = Prior { ahead: ahead.as_ref(), ..self.prior(&command, &mut siblings) };
         let decision = machine::decide(&self.kernel, prior, &command, &mut moment)?;
         let (payload, crc32c) = payload_of(command);
         let mut follow_ups = Vec::new();
@@ -230,22 +295,45 @@ impl<W: LogWriter> Shard<W> {
         Ok(decision.reply)
     }
 
-    fn prior<'a>(&'a self, command: &Command, siblings: &'a mut Vec<Cell>, ahead: &'a mut Ahead) -> Prior<'a> {
+    /// Whether a command is about something that the overlay does not have and the store may have.
+    fn lacks(&self, command: &Command) -> bool {
+        if self.overlay.base() == 0 {
+            return false;
+        }
+        match command {
+            Command::Retry { key, .. } => self.overlay.cell(*key).is_none(),
+            Command::Publish { workspace, event } => {
+                event.id.as_ref().is_some_and(|id| self.overlay.event_with_id(*workspace, id).is_none())
+            }
+            Command::EraseEvent { workspace, id } => {
+                !self.overlay.event_with_id(*workspace, id).is_some_and(Recalled::is_whole)
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes in what was read for a command, unless the overlay has let go of something since.
+    fn take_prefetch(&mut self, prefetch: Option<Prefetch>) -> bool {
+        let Some(prefetch) = prefetch.filter(|prefetch| prefetch.covered >= self.overlay.base()) else { return false };
+        if let Some(recalled) = prefetch.found {
+            self.overlay.may_be_idle(recalled.event.at);
+            self.overlay.admit(recalled);
+        }
+        true
+    }
+
+    fn prior<'a>(&'a self, command: &Command, siblings: &'a mut Vec<Cell>) -> Prior<'a> {
         match command {
             Command::Finish(finish) => self.prior_of_delivery(finish.key),
             Command::Retry { key, .. } => self.prior_of_delivery(*key),
             Command::Publish { workspace, event } => {
                 let earlier = event.id.as_ref().and_then(|id| self.overlay.event_with_id(*workspace, id));
-                Prior { event: earlier.map(|event| &**event), ..Prior::default() }
+                Prior { event: earlier.map(|recalled| &*recalled.event), ..Prior::default() }
             }
             Command::EraseEvent { workspace, id } => {
                 self.prior_of_event(self.overlay.event_with_id(*workspace, id), siblings)
             }
-            Command::EraseRemoved { event } => self.prior_of_event(self.overlay.event(*event), siblings),
-            Command::AdvanceReplay { workspace, id, .. } => {
-                *ahead = self.read_ahead(*workspace, *id);
-                Prior { ahead: Some(ahead), ..Prior::default() }
-            }
+            Command::EraseRemoved { event } => self.prior_of_event(self.overlay.recalled(*event), siblings),
             _ => Prior::default(),
         }
     }
@@ -254,25 +342,30 @@ impl<W: LogWriter> Shard<W> {
         Prior {
             cell: self.overlay.cell(key),
             in_flight: matches!(self.scheduler.residency(key), Some(Residency::InFlight)),
-            is_erased: self.overlay.is_erased(key.event),
+            is_erased: self.overlay.recalled(key.event).is_some_and(|recalled| recalled.erased.is_some()),
             ..Prior::default()
         }
     }
 
-    fn prior_of_event<'a>(&self, event: Option<&'a Arc<Event>>, siblings: &'a mut Vec<Cell>) -> Prior<'a> {
-        let Some(event) = event else { return Prior::default() };
-        siblings.extend(self.overlay.cells_of(event).copied());
-        Prior { event: Some(event), siblings, is_erased: self.overlay.is_erased(event.at), ..Prior::default() }
+    fn prior_of_event<'a>(&self, recalled: Option<&'a Recalled>, siblings: &'a mut Vec<Cell>) -> Prior<'a> {
+        let Some(recalled) = recalled else { return Prior::default() };
+        siblings.extend(&recalled.cells);
+        Prior { event: Some(&recalled.event), siblings, is_erased: recalled.erased.is_some(), ..Prior::default() }
     }
 
     /// What a terminal rule asks for after a delivery has ended: an event that was removed is erased once nothing of it is pending.
-    fn follow_up(&self, record: &Record) -> Option<Command> {
+    fn follow_up(&mut self, record: &Record) -> Option<Command> {
         let Fact::AttemptFinished { cell, .. } = &record.fact else {
             return None;
         };
         let event = self.overlay.event(cell.key.event)?;
         let removes = self.kernel.directory.profile(event.profile)?.terminal == Terminal::Removed;
-        (removes && !self.kernel.is_pending(cell)).then_some(Command::EraseRemoved { event: event.at })
+        let event = (removes && !self.kernel.is_pending(cell)).then_some(event.at)?;
+        if !self.is_whole(event) {
+            self.to_check.push_back(event);
+            return None;
+        }
+        Some(Command::EraseRemoved { event })
     }
 
     fn check_removed(&mut self) {
@@ -282,10 +375,23 @@ impl<W: LogWriter> Shard<W> {
 
     /// Whether a turn is wanted though there may be no command for it.
     pub fn has_chores(&self) -> bool {
-        !self.to_check.is_empty() || self.has_replay_steps()
+        self.to_check.front().is_some_and(|event| self.is_whole(*event)) || self.has_replay_steps()
+    }
+
+    /// Whether events wait to be looked at for their erasure.
+    pub fn is_checking(&self) -> bool {
+        !self.to_check.is_empty()
     }
 
     fn take_in(&mut self, record: &Record) {
+        let is_revived = match &record.fact {
+            Fact::RetryRequested { was, .. } => was.status != Status::Pending,
+            Fact::DeliveryAdded { .. } => true,
+            _ => false,
+        };
+        if is_revived {
+            self.beginnings.is_revived();
+        }
         self.overlay.apply(record);
         let effects = &mut self.effects;
         machine::apply(&mut self.kernel, record, |effect| effects.push(effect));
@@ -307,6 +413,7 @@ impl<W: LogWriter> Shard<W> {
                 Effect::Webhook(webhook) => make_known(&mut self.scheduler, &webhook),
                 Effect::ForgetWebhook(webhook) => {
                     self.scheduler.drop_webhook(webhook);
+                    self.forget_spill(webhook);
                 }
                 Effect::DestroyKey(key) => destroyed.push(key),
             }
@@ -316,9 +423,12 @@ impl<W: LogWriter> Shard<W> {
 
     fn file(&mut self, cell: &Cell) {
         // A webhook can be deleted later in the turn that chose it, or that filed an attempt of it.
-        if !self.scheduler.knows(cell.webhook) || !self.is_current(cell) {
-            return;
+        if self.scheduler.knows(cell.webhook) && self.is_current(cell) && self.may_stay(cell) {
+            self.place(cell);
         }
+    }
+
+    fn place(&mut self, cell: &Cell) {
         if cell.is_fresh() {
             self.scheduler.ready(cell.key, cell.webhook, Lane::Fresh);
         } else if cell.attempts == 0 {
@@ -377,12 +487,14 @@ impl<W: LogWriter> Shard<W> {
         if self.kernel.is_pending(&cell) {
             let lane = if cell.is_fresh() { Lane::Fresh } else { Lane::Retry };
             self.scheduler.ready(key, cell.webhook, lane);
+        } else {
+            self.overlay.may_be_idle(key.event);
         }
     }
 
     /// Until when nothing falls due.
     pub fn next_due(&self) -> Option<Time> {
-        self.scheduler.next_due()
+        self.scheduler.next_due().into_iter().chain(self.wants_at()).min()
     }
 
     /// Makes zeros of the payloads whose erasure is durable as a fact; says which.

@@ -228,6 +228,7 @@ impl Engine {
             recovery::destroy_orphans(&keyring, &replayed.directory)?;
         }
         shard.erase_again(recovery::not_surely_erased(&log.reader, shard.overlay()).map_err(ReplayError::Read)?);
+        shard.erase_again(std::mem::take(&mut replayed.last_erased));
         let clock: Arc<dyn Clock> = Arc::new(EngineClock::start(options.clock, log.time));
         for record in register_profiles(&mut shard, clock.now())? {
             replayed.directory.apply(&record);
@@ -345,7 +346,7 @@ fn register_profiles<W: LogWriter>(shard: &mut Shard<W>, now: Time) -> Result<Ve
         return Ok(Vec::new());
     }
     let mut commands = changed.into_iter().map(|profile| Command::RegisterProfile(Arc::new(profile)));
-    let next = || commands.next().map(|command| Input { command, token: () });
+    let next = || commands.next().map(|command| Input::new(command, ()));
     Ok(shard.turn(now, &mut SystemEntropy::new(), next)?.records)
 }
 

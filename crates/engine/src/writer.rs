@@ -327,7 +327,7 @@ impl<W: LogWriter> Writer<W> {
 fn take_report<W: LogWriter>(shard: &mut Shard<W>, waiting: &mut Waiting, report: Report) {
     match report {
         Report::Finished(finish) => {
-            waiting.outcomes.push_back(Input { command: Command::Finish(finish), token: Token::Nobody });
+            waiting.outcomes.push_back(Input::new(Command::Finish(finish), Token::Nobody));
         }
         Report::Withdrawn(key) => shard.withdrawn(key),
     }
@@ -346,7 +346,7 @@ impl Waiting {
     fn take_message(&mut self, message: Message) {
         match message {
             Message::Command(command, sender) => {
-                self.inputs.push_back(Input { command: *command, token: Token::One(sender) });
+                self.inputs.push_back(Input::new(*command, Token::One(sender)));
             }
             Message::Publish(workspace, events, sender) => self.take_events(workspace, events, sender),
         }
@@ -361,7 +361,7 @@ impl Waiting {
         }));
         for (place, event) in events.into_iter().enumerate() {
             let token = Token::OneOf(Rc::clone(&group), place);
-            self.inputs.push_back(Input { command: Command::Publish { workspace, event }, token });
+            self.inputs.push_back(Input::new(Command::Publish { workspace, event }, token));
         }
     }
 }

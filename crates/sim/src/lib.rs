@@ -49,6 +49,7 @@ mod publishers;
 mod receivers;
 mod regressions;
 mod shrink;
+mod store;
 pub mod trouble;
 mod world;
 

@@ -8,6 +8,7 @@ mod network;
 mod retain;
 mod schedule;
 mod start;
+mod store;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +19,7 @@ use postrider_core::command::{Command, Finish};
 use postrider_core::directory::Directory;
 use postrider_core::sealed::Sealed;
 use postrider_core::{DeliveryKey, Millis, Time, WebhookId};
-use postrider_engine::shard::{Input, Job, Retention, Shard, Turned};
+use postrider_engine::shard::{Input, Job, Retention, Shard, Turned, Wanted};
 use postrider_engine::{Clock, EngineClock};
 
 use crate::chance::{Chance, Fnv};
@@ -27,6 +28,7 @@ use crate::clocks::{Clocks, SimHands};
 use crate::fault::Fault;
 use crate::medium::{Medium, Reader, Rot, Writer};
 use crate::receivers::Receivers;
+use crate::store::Store;
 use crate::trouble::{Trouble, Troubles};
 
 pub use start::{Begun, profiles};
@@ -51,6 +53,8 @@ pub struct Outside {
     pub troubles: Troubles,
     /// How much of the log is kept.
     pub retention: Retention,
+    /// What the engine relies on, if it does.
+    pub store: Option<Store>,
     /// The bug of this run.
     pub fault: Option<Fault>,
 }
@@ -111,6 +115,10 @@ pub struct Process {
     outcomes: VecDeque<Input<Token>>,
     inbox: VecDeque<Input<Token>>,
     withdrawals: Vec<DeliveryKey>,
+    /// Commands for which something is to be read.
+    again: Vec<Input<Token>>,
+    /// What is being read.
+    wanted: Option<Wanted>,
     unreleased: Option<Box<Unreleased>>,
     turn_at: Option<Time>,
     seal_at: Option<Time>,
@@ -135,6 +143,8 @@ struct Bugs {
 
 /// The longest that what has come in waits for its turn, as it does behind a sync.
 const COLLECT_MS: u64 = 20;
+/// The store takes in what is durable no less often while something waits for that.
+const COMMIT_MS: u64 = 300;
 /// So many steps may pass until the books are compared with the schedule; a place that is lost stays lost.
 const COUNT_EVERY: u64 = 8;
 /// How long a replay waits on a full disk until it is looked whether there is space.
@@ -146,7 +156,7 @@ impl Process {
     /// Puts a wish into the inbox.
     pub fn ask(&mut self, command: Command, asked: Asked, outside: &mut Outside) {
         outside.checker.asks(&asked);
-        self.inbox.push_back(Input { command, token: Token::Person(asked) });
+        self.inbox.push_back(Input::new(command, Token::Person(asked)));
         self.want_turn(outside);
     }
 
@@ -157,7 +167,8 @@ impl Process {
 
     /// Whether it has nothing left to do before it may end.
     pub fn is_idle(&self) -> bool {
-        let is_empty = self.outcomes.is_empty() && self.inbox.is_empty() && self.withdrawals.is_empty();
+        let is_empty =
+            self.outcomes.is_empty() && self.inbox.is_empty() && self.again.is_empty() && self.withdrawals.is_empty();
         self.shard.scheduler().in_flight() == 0 && is_empty && self.unreleased.is_none()
     }
 
@@ -196,8 +207,10 @@ impl Process {
             return happening.into_iter().chain([unreleased.until]).min();
         }
         let due = self.shard.next_due().filter(|_| !self.is_stopping).map(|due| self.wakes(due, now, fault));
-        let withdrawn = (!self.withdrawals.is_empty()).then_some(now + Millis(1));
-        happening.into_iter().chain(due).chain(withdrawn).chain(self.turn_at).chain(self.seal_at).min()
+        let is_reading = !self.again.is_empty() || self.wanted.is_some();
+        let commit = self.shard.has_spilled().then_some(now + Millis(COMMIT_MS));
+        let withdrawn = (is_reading || !self.withdrawals.is_empty()).then_some(now + Millis(1));
+        happening.into_iter().chain(due).chain(withdrawn).chain(commit).chain(self.turn_at).chain(self.seal_at).min()
     }
 
     /// One round of the driver.
@@ -222,13 +235,15 @@ impl Process {
         if life != Life::Alive || self.unreleased.is_some() {
             return Ok(life);
         }
+        self.read_store(outside);
         self.begin_attempts(time, outside)?;
         self.want_replays(now);
         self.steps += 1;
         if self.steps % COUNT_EVERY != 1 {
             return Ok(Life::Alive);
         }
-        let asking = self.inbox.iter().filter(|input| matches!(input.token, Token::Person(_))).count();
+        let waiting = self.inbox.iter().chain(&self.again);
+        let asking = waiting.filter(|input| matches!(input.token, Token::Person(_))).count();
         outside.checker.counts(&self.shard, asking)?;
         Ok(Life::Alive)
     }

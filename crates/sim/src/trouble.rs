@@ -66,11 +66,13 @@ pub enum Trouble {
     Retention,
     /// Operators have past events sent again.
     Replay,
+    /// The engine relies on a store, and has little in RAM.
+    Store,
 }
 
 impl Trouble {
     /// All of them with their names on the command line.
-    pub const ALL: [(Trouble, &'static str); 30] = [
+    pub const ALL: [(Trouble, &'static str); 31] = [
         (Trouble::Journal, "journal"),
         (Trouble::PowerCut, "power-cut"),
         (Trouble::CutInSync, "cut-in-sync"),
@@ -101,6 +103,7 @@ impl Trouble {
         (Trouble::LongWait, "long-wait"),
         (Trouble::Retention, "retention"),
         (Trouble::Replay, "replay"),
+        (Trouble::Store, "store"),
     ];
 
     fn bit(self) -> u32 {

@@ -19,6 +19,7 @@ use crate::plan::{Plan, Summary};
 use crate::process::{Life, Outside, Process, profiles};
 use crate::publishers::Publishers;
 use crate::receivers::Receivers;
+use crate::store::Store;
 use crate::trouble::{Trouble, Troubles};
 
 const SECOND: u64 = 1000;
@@ -60,6 +61,11 @@ impl World {
             per_webhook: chance.within(1, 8) as u32,
             per_host: chance.within(1, 10) as u32,
         };
+        // Copies of the replay with a bug know of no store.
+        let is_replay_fault = matches!(
+            plan.fault,
+            Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten | Fault::ReplayForgotten)
+        );
         let outside = Outside {
             checker: Checker::new(limits),
             receivers: Receivers::new(troubles, &mut chance),
@@ -69,6 +75,7 @@ impl World {
             chance,
             trace: Fnv::default(),
             retention: retention(troubles, &mut Chance::new(plan.seed ^ 1)),
+            store: (troubles.has(Trouble::Store) && !is_replay_fault).then(Store::default),
             troubles,
             fault: plan.fault,
         };
@@ -222,6 +229,6 @@ impl World {
         if process.is_syncing() {
             return Ok(());
         }
-        self.outside.checker.each_place(&process.shard)
+        self.outside.checker.each_place(&process.shard, self.outside.store.as_ref())
     }
 }

@@ -7,15 +7,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use postrider_core::command::Command;
-use postrider_core::event::Event;
 use postrider_core::machine::Entropy;
 use postrider_core::replay::{Ahead, Candidate, Replay};
-use postrider_core::{DeliveryKey, ReplayId, WebhookId, WorkspaceId, limits};
+use postrider_core::{Position, ReplayId, WebhookId, WorkspaceId, limits};
 use postrider_log::LogWriter;
 
-use super::{Shard, Turned};
-use crate::overlay::Overlay;
-use crate::past::{Past, Reach, chosen_key, read_in_order};
+use super::{Shard, Turned, Wanted};
+use crate::overlay::{Overlay, Recalled};
+use crate::past::{Past, Reach};
 
 impl<W: LogWriter> Shard<W> {
     /// While there is little space, replays make no steps: what is left is for outcomes.
@@ -25,7 +24,8 @@ impl<W: LogWriter> Shard<W> {
 
     /// Whether a step can be made now.
     pub(super) fn has_replay_steps(&self) -> bool {
-        !self.spares_space && self.kernel.replays.running().any(|replay| self.room_for(replay) > 0)
+        let can_step = |replay: &Replay| self.room_for(replay) > 0 && self.has_read_ahead(replay);
+        !self.spares_space && self.kernel.replays.running().any(can_step)
     }
 
     /// Makes one step of the first replay of each webhook, within the turn's bounds, from behind the one that came last.
@@ -69,26 +69,83 @@ impl<W: LogWriter> Shard<W> {
         limits::REPLAY_WAITING_MAX.saturating_sub(waiting.unwrap_or(usize::MAX))
     }
 
-    pub(super) fn read_ahead(&self, workspace: WorkspaceId, id: ReplayId) -> Ahead {
-        match self.kernel.replays.get(workspace, id) {
-            Some(replay) => self.overlay.events_of(Reach::left(replay), limits::REPLAY_STEP_EVENTS),
-            None => Ahead::default(),
+    /// What is to be read for a replay, if its next step needs more than what is in RAM.
+    pub(super) fn replay_wanted(&self) -> Option<Wanted> {
+        let is_waiting = |replay: &&Replay| self.room_for(replay) > 0 && !self.has_read_ahead(replay);
+        let replay = self.kernel.replays.running().find(is_waiting).filter(|_| !self.spares_space)?;
+        let Replay { workspace, id, webhook, ref wish, next, .. } = *replay;
+        let to = replay.end().min(Position::new(self.overlay.base(), 0));
+        let max = limits::REPLAY_STEP_EVENTS;
+        Some(Wanted::Replay { replay: (workspace, id), webhook, wish: wish.clone(), from: next, to, max })
+    }
+
+    /// Whether the events of its next step are in RAM.
+    fn has_read_ahead(&self, replay: &Replay) -> bool {
+        replay.next.block() >= self.overlay.base()
+            || self.read_for_replay.as_ref().is_some_and(|read| read.is_for(replay, self.overlay.base()))
+    }
+
+    pub(super) fn read_ahead(&mut self, workspace: WorkspaceId, id: ReplayId) -> Option<Ahead> {
+        let replay = self.kernel.replays.get(workspace, id)?;
+        let reach = Reach::left(replay);
+        if replay.next.block() >= self.overlay.base() {
+            return Some(self.overlay.events_of(reach, limits::REPLAY_STEP_EVENTS));
         }
+        let base = self.overlay.base();
+        let ReadForReplay { events, read_to, .. } =
+            self.read_for_replay.take().filter(|read| read.is_for(replay, base))?;
+        let webhook = replay.webhook;
+        let read: Vec<_> = events.iter().map(|recalled| recalled.event.at).collect();
+        for recalled in events {
+            self.overlay.may_be_idle(recalled.event.at);
+            self.overlay.admit(recalled);
+        }
+        // What is in the overlay is newer than what was read.
+        let recalled = read.into_iter().filter_map(|at| self.overlay.recalled(at));
+        Some(Ahead { candidates: recalled.map(|recalled| candidate(recalled, webhook)).collect(), read_to })
+    }
+}
+
+/// What was read below the store's position for the next step of a replay.
+pub(super) struct ReadForReplay {
+    pub replay: (WorkspaceId, ReplayId),
+    pub covered: u64,
+    pub from: Position,
+    pub read_to: Position,
+    pub events: Vec<Recalled>,
+}
+
+impl ReadForReplay {
+    fn is_for(&self, replay: &Replay, base: u64) -> bool {
+        self.replay == (replay.workspace, replay.id) && self.from == replay.next && self.covered >= base
     }
 }
 
 impl Past for Overlay {
     fn events_of(&self, reach: Reach<'_>, max: usize) -> Ahead {
-        read_in_order(self.events(), reach, max, |event| candidate(self, event, reach.webhook))
+        let mut ahead = Ahead { candidates: Vec::new(), read_to: reach.to };
+        for (looked_at, recalled) in self.events(reach.from, reach.to).enumerate() {
+            if looked_at == max {
+                ahead.read_to = recalled.event.at;
+                break;
+            }
+            // Positions are in the order of time.
+            if reach.wish.until.is_some_and(|until| recalled.event.accepted >= until) {
+                break;
+            }
+            if recalled.event.workspace == reach.workspace {
+                ahead.candidates.push(candidate(recalled, reach.webhook));
+            }
+        }
+        ahead
     }
 }
 
-fn candidate(overlay: &Overlay, event: &Arc<Event>, webhook: WebhookId) -> Candidate {
-    let added = overlay.added_to(event.at);
-    let chosen = chosen_key(event, webhook).and_then(|key| overlay.cell(key));
-    let delivery = chosen.or_else(|| {
-        let mut later = (0..added).filter_map(|nth| overlay.cell(DeliveryKey::added(event.at, nth)));
-        later.find(|cell| cell.webhook == webhook)
-    });
-    Candidate { event: Arc::clone(event), delivery: delivery.copied(), added, is_erased: overlay.is_erased(event.at) }
+fn candidate(recalled: &Recalled, webhook: WebhookId) -> Candidate {
+    Candidate {
+        event: Arc::clone(&recalled.event),
+        delivery: recalled.to_webhook(webhook).copied(),
+        added: recalled.added,
+        is_erased: recalled.erased.is_some(),
+    }
 }

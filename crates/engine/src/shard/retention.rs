@@ -4,8 +4,7 @@
 //! below a new beginning is carried to the tail first, so it pins nothing but itself; then the log lets go of all below, and the state
 //! forgets the rest. A replay from the new beginning gives the same state.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use postrider_core::event::Event;
@@ -15,6 +14,7 @@ use postrider_log::{AppendError, LogWriter, Payload, ReadError, TruncateError, c
 use postrider_scheduler::Residency;
 
 use super::{Shard, TurnError};
+use crate::overlay::Recalled;
 
 /// How much of the log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(super) struct Beginnings {
     carried_to: Option<Position>,
     carried_bytes: u64,
     carried_before: u64,
+    /// The pass over what only the store knows of.
+    scan: Option<Scan>,
     /// A payload can't be read: what can't be carried is not let go either.
     is_stuck: bool,
 }
@@ -65,6 +67,17 @@ const CARRIED_EVENT_BYTES: usize = 4_096;
 
 fn bytes_at_most(event: &Event, deliveries: usize) -> usize {
     event.payload_len as usize + deliveries * CARRIED_CELL_BYTES + CARRIED_EVENT_BYTES
+}
+
+/// A look for unfinished events below a new beginning, through the store.
+#[derive(Debug)]
+struct Scan {
+    below: u64,
+    /// Where to look next; `None`: all was looked at.
+    next: Option<Position>,
+    found: BTreeSet<Position>,
+    /// Something has been made pending since, that may have been passed.
+    is_outdated: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +96,39 @@ impl Beginnings {
             Fact::Restated(Restated::End) => self.known.extend(self.begun.take()),
             _ => {}
         }
+    }
+}
+
+impl Scan {
+    fn new(below: u64) -> Scan {
+        Scan { below, next: Some(Position::new(0, 0)), found: BTreeSet::new(), is_outdated: false }
+    }
+}
+
+impl Beginnings {
+    /// What to look through for unfinished events: from a position on, and below a block.
+    pub(super) fn wanted(&self) -> Option<(Position, u64)> {
+        let scan = self.scan.as_ref().filter(|scan| scan.found.is_empty())?;
+        Some((scan.next?, scan.below))
+    }
+
+    pub(super) fn is_to_carry(&self, event: Position) -> bool {
+        self.scan.as_ref().is_some_and(|scan| scan.found.contains(&event))
+    }
+
+    pub(super) fn is_found(&mut self, event: Position) {
+        if let Some(scan) = &mut self.scan {
+            scan.found.insert(event);
+        }
+    }
+
+    pub(super) fn looked_to(&mut self, next: Option<Position>) {
+        self.scan.iter_mut().for_each(|scan| scan.next = next);
+    }
+
+    /// A delivery that had ended is pending again.
+    pub(super) fn is_revived(&mut self) {
+        self.scan.iter_mut().for_each(|scan| scan.is_outdated = true);
     }
 }
 
@@ -132,19 +178,15 @@ impl<W: LogWriter> Shard<W> {
             return Ok(retained);
         };
         self.batch.reset(now);
-        // Once more from the start at the end: what was finished when it was passed can have been made pending since.
-        for from in [self.beginnings.carried_to, None] {
-            self.carry(from.unwrap_or(Position::new(0, 0)), below, &payload, &mut retained.records)?;
-            if !self.batch.is_empty() {
-                self.beginnings.carried_bytes += self.append()?;
-                return Ok(retained);
-            }
-            if self.beginnings.is_stuck {
-                return Ok(retained);
-            }
+        let is_all_carried = match self.reliance {
+            None => self.carry_resident(below, &payload, &mut retained.records)?,
+            Some(_) => self.carry_found(below, &payload, &mut retained.records)?,
+        };
+        if !is_all_carried {
+            return Ok(retained);
         }
         // What is looked at for its erasure must be there.
-        if self.has_chores() || self.is_in_flight_below(below) {
+        if !self.to_check.is_empty() || self.is_in_flight_below(below) {
             // Cancelled, and its attempt still runs: that is over soon.
             return Ok(retained);
         }
@@ -153,6 +195,7 @@ impl<W: LogWriter> Shard<W> {
             TruncateError::Unavailable(why) => TurnError::Poisoned(AppendError::Unavailable(why)),
         })?;
         self.forget_below(first);
+        self.beginnings.scan = None;
         self.beginnings.carried_before = std::mem::take(&mut self.beginnings.carried_bytes);
         retained.begins = Some(first);
         Ok(retained)
@@ -175,31 +218,91 @@ impl<W: LogWriter> Shard<W> {
         let by_bytes = (self.log.bytes_from(0) > bytes)
             .then(|| known.iter().find(|b| self.log.bytes_from(b.block) <= bytes).or(known.back()))
             .flatten();
-        by_age.into_iter().chain(by_bytes).map(|beginning| beginning.block).max()
+        let wanted = by_age.into_iter().chain(by_bytes).map(|beginning| beginning.block).max()?;
+        // What the store does not have yet, it is to read.
+        let is_readable = |below: &u64| self.reliance.is_none() || *below <= self.overlay.base();
+        self.beginnings.scan.as_ref().map(|scan| scan.below).or(Some(wanted).filter(is_readable))
     }
 
-    /// Takes unfinished events that are kept below `below` into the batch, from `from` on, until it is large enough. Space is asked for
-    /// only where there is something to carry: letting go of the rest gives some back.
-    fn carry(
+    /// A step of carrying when all is in RAM. True: nothing is left.
+    fn carry_resident(
         &mut self,
-        from: Position,
         below: u64,
         payload: &impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
         records: &mut Vec<Record>,
+    ) -> Result<bool, TurnError> {
+        // Once more from the start at the end: what was finished when it was passed can have been made pending since.
+        for from in [self.beginnings.carried_to, None] {
+            let events = self.overlay.events_below(from.unwrap_or(Position::new(0, 0)), below);
+            let unfinished = events.filter(|recalled| recalled.cells.iter().any(|cell| self.kernel.is_pending(cell)));
+            let events = unfinished.take(CARRY_STEP).map(|recalled| recalled.event.at).collect();
+            self.carry(events, payload, records)?;
+            if !self.batch.is_empty() {
+                self.beginnings.carried_bytes += self.append()?;
+                return Ok(false);
+            }
+            if self.beginnings.is_stuck {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A step of carrying what was found through the store. True: nothing is left.
+    fn carry_found(
+        &mut self,
+        below: u64,
+        payload: &impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
+        records: &mut Vec<Record>,
+    ) -> Result<bool, TurnError> {
+        let scan = self.beginnings.scan.get_or_insert_with(|| Scan::new(below));
+        if scan.found.is_empty() && scan.next.is_none() {
+            if !scan.is_outdated {
+                return Ok(true);
+            }
+            *scan = Scan::new(below);
+        }
+        let is_unfinished = |at: &Position| {
+            let recalled = self.overlay.recalled(*at);
+            recalled.is_some_and(|recalled| recalled.cells.iter().any(|cell| self.kernel.is_pending(cell)))
+        };
+        scan.found.retain(is_unfinished);
+        let events = scan.found.iter().copied().collect();
+        self.carry(events, payload, records)?;
+        if !self.batch.is_empty() {
+            self.beginnings.carried_bytes += self.append()?;
+            let carried = records.iter().filter_map(|record| match &record.fact {
+                Fact::EventCarried { event, .. } => Some(event.at),
+                _ => None,
+            });
+            if let Some(scan) = &mut self.beginnings.scan {
+                carried.for_each(|at| {
+                    scan.found.remove(&at);
+                });
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes unfinished events into the batch until it is large enough. Space is asked for only where there is something to carry: letting
+    /// go of the rest gives some back.
+    fn carry(
+        &mut self,
+        events: Vec<Position>,
+        payload: &impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
+        records: &mut Vec<Record>,
     ) -> Result<(), TurnError> {
-        let is_unfinished = |event: &&Arc<Event>| self.overlay.cells_of(event).any(|cell| self.kernel.is_pending(cell));
-        let unfinished = self.overlay.events_below(from, below).filter(is_unfinished);
-        let events: Vec<Arc<Event>> = unfinished.take(CARRY_STEP).cloned().collect();
         if !events.is_empty() {
             self.reserve()?;
         }
-        for event in events {
-            let deliveries = event.chosen.len() + self.overlay.added_to(event.at) as usize;
+        for at in events {
+            let Some(recalled) = self.overlay.recalled(at).cloned() else { continue };
+            let Recalled { event, payload: old, cells, .. } = recalled;
+            let deliveries = cells.len();
             let bytes = self.batch.bytes() + bytes_at_most(&event, deliveries);
             if !self.batch.is_empty() && bytes > limits::TURN_BYTES_TARGET {
                 break;
             }
-            let old = self.overlay.payload_of(event.at);
             let read = payload(old).map_err(|error| error.to_string());
             let read = read.and_then(|data| match bytes <= limits::BLOCK_BYTES_MAX {
                 true => Ok(data),
@@ -214,8 +317,7 @@ impl<W: LogWriter> Shard<W> {
                 }
             };
             self.beginnings.carried_to = Some(event.at);
-            let cells = self.overlay.cells_of(&event).copied().collect();
-            self.push(Fact::EventCarried { event, cells }, data, records);
+            self.push(Fact::EventCarried { event, cells: cells.into() }, data, records);
             // The one beside the new fact counts from here on; an erasure must leave no other.
             self.to_erase.push(old);
         }
@@ -227,7 +329,7 @@ impl<W: LogWriter> Shard<W> {
             matches!(self.scheduler.residency(cell.key), Some(Residency::InFlight))
         };
         let mut events = self.overlay.events_below(Position::new(0, 0), below);
-        self.scheduler.in_flight() > 0 && events.any(|event| self.overlay.cells_of(event).any(in_flight))
+        self.scheduler.in_flight() > 0 && events.any(|recalled| recalled.cells.iter().any(in_flight))
     }
 
     /// Into the batch and into the state: facts that nobody decided on.

@@ -102,7 +102,7 @@ impl Process {
         if outside.fault == Some(Fault::DropFinish) && outside.chance.one_in(50) {
             return;
         }
-        self.outcomes.push_back(Input { command: Command::Finish(finish), token: Token::Nobody });
+        self.outcomes.push_back(Input::new(Command::Finish(finish), Token::Nobody));
         self.want_turn(outside);
     }
 }

@@ -10,16 +10,18 @@ use postrider_core::machine::Kernel;
 use postrider_core::profile::Profile;
 use postrider_core::{Millis, Time};
 use postrider_engine::recovery::{self, Replayed};
-use postrider_engine::shard::Shard;
+use postrider_engine::shard::{Below, Bounds, Shard};
 use postrider_engine::{ClockMode, EngineClock};
 use postrider_log::memory::Memory;
 use postrider_log::{Claimed, EventLog, LogId, LogReader, codec};
 use postrider_scheduler::Limits;
 
 use super::{Bugs, Life, Outside, Process};
+use crate::chance::Chance;
 use crate::checker::{Asked, Violation, broken, law};
 use crate::fault::Fault;
 use crate::medium::{NotOpen, Reader, Writer};
+use crate::store::Store;
 
 /// What became of a start.
 pub enum Begun {
@@ -61,7 +63,11 @@ impl Process {
             _ => limits,
         };
         let mut shard = Shard::new(writer, limits);
-        let replayed = replay(&reader, &mut shard, outside.fault)?;
+        if let Some(store) = &mut outside.store {
+            find_store(store, &reader, &mut outside.chance);
+            shard.rely(bounds(&mut outside.chance), store.covered());
+        }
+        let replayed = replay(&reader, &mut shard, outside)?;
         outside.checker.reread(&reader)?;
         if outside.chance.one_in(16) {
             law!(2, *shard.kernel() == replayed_again(&reader)?, "replayed twice, the kernel is another");
@@ -76,6 +82,7 @@ impl Process {
         outside.checker.crashed()?;
 
         if outside.fault != Some(Fault::EraseNotRepeated) {
+            shard.erase_again(replayed.last_erased.clone());
             let left = recovery::not_surely_erased(&reader, shard.overlay());
             shard.erase_again(left.map_err(|error| broken!(1, "what was erased cannot be read: {error}"))?);
         }
@@ -92,6 +99,8 @@ impl Process {
             outcomes: VecDeque::new(),
             inbox: VecDeque::new(),
             withdrawals: Vec::new(),
+            again: Vec::new(),
+            wanted: None,
             unreleased: None,
             turn_at: None,
             seal_at: None,
@@ -118,7 +127,7 @@ impl Process {
             process.shard.resume();
         }
         process.turn_at = process.shard.has_chores().then_some(now);
-        outside.checker.each_place(&process.shard)?;
+        outside.checker.each_place(&process.shard, outside.store.as_ref())?;
         Ok(Begun::Serves(Box::new(process)))
     }
 
@@ -147,6 +156,25 @@ impl Process {
     }
 }
 
+/// How much is held in RAM: so little that something is always somewhere else.
+fn bounds(chance: &mut Chance) -> Bounds {
+    Bounds {
+        ahead: Millis(chance.within(1, 20_000)),
+        lane: chance.within(1, 6) as u32,
+        asleep: chance.within(1, 12) as usize,
+        batch: chance.within(1, 8) as usize,
+    }
+}
+
+/// What a start finds of the store: all that was in it, or nothing. One that knows more than the log is of no use.
+fn find_store(store: &mut Store, reader: &Reader, chance: &mut Chance) {
+    let is_of_log = store.covered() <= reader.end() && store.covered() >= reader.first();
+    if !is_of_log || chance.one_in(10) {
+        *store = Store::default();
+        store.follow(reader);
+    }
+}
+
 /// The kernel of another replay of the same log.
 fn replayed_again(reader: &Reader) -> Result<Kernel, Violation> {
     let nowhere = Memory::new(LogId([0; 16])).claim(0, 1, Time(0)).map_err(|error| broken!(2, "{error}"))?;
@@ -156,10 +184,14 @@ fn replayed_again(reader: &Reader) -> Result<Kernel, Violation> {
 }
 
 /// The real replay; or a copy of it with a bug.
-fn replay(reader: &Reader, shard: &mut Shard<Writer>, fault: Option<Fault>) -> Result<Replayed, Violation> {
+fn replay(reader: &Reader, shard: &mut Shard<Writer>, outside: &Outside) -> Result<Replayed, Violation> {
+    let fault = outside.fault;
     match fault {
         Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten | Fault::ReplayForgotten) => {}
-        _ => return recovery::replay(reader, shard).map_err(|error| broken!(1, "the log cannot be replayed: {error}")),
+        _ => {
+            let replayed = recovery::replay_onto(reader, shard, outside.store.as_ref());
+            return replayed.map_err(|error| broken!(1, "the log cannot be replayed: {error}"));
+        }
     }
     let mut replayed = Replayed::default();
     let mut records: Vec<Record> = Vec::new();

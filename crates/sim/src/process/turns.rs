@@ -105,6 +105,7 @@ impl Process {
         let Unreleased { turned, at, .. } = unreleased;
         outside.trace.numbers(&[4, now.0, turned.records.len() as u64]);
         outside.checker.read(&self.reader, Some(at))?;
+        self.again.extend(turned.again);
         for record in turned.records.iter().filter(|record| record.fact.concerns_directory()) {
             self.directory.apply(record);
         }
@@ -115,7 +116,7 @@ impl Process {
         }
         if outside.fault == Some(Fault::OneAttemptTooMany) {
             turned.records.iter().filter_map(exhausted).for_each(|command| {
-                self.inbox.push_back(Input { command, token: Token::Nobody });
+                self.inbox.push_back(Input::new(command, Token::Nobody));
             });
         }
         // Now and then the power fails, or someone kills the process, between a durable turn and what follows from it.

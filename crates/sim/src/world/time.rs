@@ -24,7 +24,7 @@ impl World {
         let process = self.process.as_ref().expect("between actions a process runs");
         let next = process.next_step(now, fault).map_or(until, |next| next.max(now));
         if process.is_free() {
-            self.outside.checker.sleeps(now, next.min(until), process.free_since())?;
+            self.outside.checker.sleeps(now, next.min(until), process.free_since(), self.outside.store.is_some())?;
         }
         self.outside.clocks.advance_to(next.min(until));
         if next < until {

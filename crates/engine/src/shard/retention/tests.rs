@@ -63,7 +63,7 @@ impl Stage {
     }
 
     fn run(&mut self, command: Command) {
-        let mut once = Some(Input { command, token: () });
+        let mut once = Some(Input::new(command, ()));
         let turned = self.shard.turn(self.now, &mut SystemEntropy::new(), || once.take()).unwrap();
         assert!(turned.replies.iter().all(|(_, reply)| reply.is_ok()));
         self.shard.erase().unwrap();
@@ -76,7 +76,7 @@ impl Stage {
         let event = intake::check(&self.profile, draft, 100_000).unwrap();
         self.run(Command::Publish { workspace: self.workspace, event });
         let id: EventId = id.parse().unwrap();
-        self.shard.overlay().event_with_id(self.workspace, &id).unwrap().at
+        self.shard.overlay().event_with_id(self.workspace, &id).unwrap().event.at
     }
 
     /// Retention until it has nothing more to do, with this payload not to be read.
