@@ -61,13 +61,13 @@ fn endless_body_does_not_end() {
     send(&mut stream, "/", b"{}");
     let mut much = vec![0; 4 << 20];
     stream.read_exact(&mut much).unwrap();
-    assert!(much.starts_with(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2000\r\nxxx"));
+    assert!(much.starts_with(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n0123456789abcdef"));
 }
 
 #[test]
 fn garbage_is_not_http() {
     let answer = start("garbage").post("/", b"{}");
-    assert!(answer.len() > 200 && !answer.starts_with("HTTP"), "{answer}");
+    assert!(!answer.is_empty() && !answer.starts_with("HTTP"), "{answer}");
 }
 
 #[test]
