@@ -16,23 +16,23 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::classify::{failure, seconds};
-use crate::limits::CONNECT_MAX;
-use crate::resolve::resolve;
+use crate::limits::{ADDRESSES_TRIED_MAX, CONNECT_MAX};
 use crate::tls::handshake_failure;
 use crate::{AddressPolicy, Target};
 
-/// A new connection to `target`.
+/// A new connection to `target` at one of `addresses`, which were judged. The first `ADDRESSES_TRIED_MAX` of them are tried.
 ///
 /// # Errors
-/// `dns`, `blocked_address`, `connect`, `tls`, or `timeout` after `CONNECT_MAX`.
+/// `blocked_address`, `connect`, `tls`, or `timeout` after `CONNECT_MAX`.
 pub(crate) async fn connect(
     target: &Target,
+    addresses: &[SocketAddr],
     policy: &AddressPolicy,
     tls: &Arc<ClientConfig>,
 ) -> Result<Stream, Failure> {
-    let addresses = resolve(target, policy).await?;
+    let addresses = &addresses[..addresses.len().min(ADDRESSES_TRIED_MAX)];
     let until = Instant::now() + CONNECT_MAX;
-    match timeout_at(until, connect_any(target, &addresses, policy, tls, until)).await {
+    match timeout_at(until, connect_any(target, addresses, policy, tls, until)).await {
         Ok(connected) => connected,
         Err(_) => Err(not_connected(target, &io::Error::from(io::ErrorKind::TimedOut))),
     }
@@ -93,10 +93,10 @@ async fn secure(
     let peer = stream.peer_addr().map_err(|error| failure(ErrorKind::Connect, error))?;
     policy.check(peer.ip()).map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
     let Some(name) = &target.server_name else {
-        return Ok(Stream::new(Socket::Plain(stream)));
+        return Ok(Stream::new(Socket::Plain(stream), peer));
     };
     match TlsConnector::from(Arc::clone(tls)).connect(name.clone(), stream).await {
-        Ok(session) => Ok(Stream::new(Socket::Tls(Box::new(session)))),
+        Ok(session) => Ok(Stream::new(Socket::Tls(Box::new(session)), peer)),
         Err(error) => Err(handshake_failure(target.host(), &error)),
     }
 }
@@ -110,13 +110,19 @@ enum Socket {
 /// that answers, whichever comes first.
 pub(crate) struct Stream {
     socket: Socket,
+    peer: SocketAddr,
     written: bool,
     allowance: Allowance,
 }
 
 impl Stream {
-    fn new(socket: Socket) -> Stream {
-        Stream { socket, written: false, allowance: Allowance::default() }
+    fn new(socket: Socket, peer: SocketAddr) -> Stream {
+        Stream { socket, peer, written: false, allowance: Allowance::default() }
+    }
+
+    /// The other end.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     /// What bounds its reads, for whoever knows what is being read.

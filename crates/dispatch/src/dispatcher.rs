@@ -1,5 +1,6 @@
 //! The attempt from its start to its answer: a connection, the gate, the exchange, the deadline over all of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::classify::{self, failure};
 use crate::connect::connect;
 use crate::exchange::{Link, Message, Unanswered};
+use crate::names::{NameServers, Names};
 use crate::pool::Pool;
 use crate::resolve::resolve;
 use crate::{AddressPolicy, Target, TlsError, tls};
@@ -25,6 +27,7 @@ pub struct Config {
     policy: AddressPolicy,
     https_only: bool,
     tls: Arc<ClientConfig>,
+    name_servers: NameServers,
 }
 
 impl Config {
@@ -33,7 +36,12 @@ impl Config {
     /// # Errors
     /// An extra root that cannot be read.
     pub fn new<P: AsRef<[u8]>>(policy: AddressPolicy, https_only: bool, extra_roots: &[P]) -> Result<Config, TlsError> {
-        Ok(Config { policy, https_only, tls: tls::client_config(extra_roots)? })
+        Ok(Config { policy, https_only, tls: tls::client_config(extra_roots)?, name_servers: NameServers::System })
+    }
+
+    /// The same, with other name servers than the system's.
+    pub fn with_name_servers(self, name_servers: NameServers) -> Config {
+        Config { name_servers, ..self }
     }
 
     /// The address policy.
@@ -92,16 +100,15 @@ pub enum Dispatched {
 /// Makes attempts. One for each worker thread: its connections are its own.
 pub struct Dispatcher {
     config: Arc<Config>,
+    names: Names,
     pool: Pool,
 }
 
 impl Dispatcher {
     /// A dispatcher without connections. Call it and its methods within a tokio runtime with I/O and time.
-    ///
-    /// Names are looked up by the system on that runtime's blocking threads, and a lookup that was given up on stays there until the
-    /// system gives up too: end the runtime with `shutdown_timeout`, or it waits for that.
     pub fn new(config: Arc<Config>) -> Dispatcher {
-        Dispatcher { config, pool: Pool::new() }
+        let names = Names::new(config.name_servers.clone());
+        Dispatcher { config, names, pool: Pool::new() }
     }
 
     /// Sends `request` once. `still_wanted` is asked when a connection stands, just before the request is written to it.
@@ -126,7 +133,7 @@ impl Dispatcher {
     /// # Errors
     /// `dns` or `blocked_address`.
     pub async fn check_host(&self, target: &Target) -> Result<(), Failure> {
-        resolve(target, &self.config.policy).await.map(drop)
+        resolve(target, &self.names, &self.config.policy).await.map(drop)
     }
 
     /// Closes idle connections that are overdue or that their receivers closed. Attempts do this by themselves; a worker without
@@ -153,11 +160,17 @@ impl Dispatcher {
         }
         self.pool.sweep(started);
         let mut message = message(request);
+        let resolved = match resolve(target, &self.names, &self.config.policy).await {
+            Err(failure) if failure.kind != ErrorKind::Dns => return Err(failure),
+            // Without an answer from a name server, what is connected stays in use until it is too old.
+            resolved => resolved,
+        };
+        let addresses = resolved.as_deref().ok();
         // Ends: each round takes a connection out of the pool, and one that was made here is the last.
         loop {
-            let (mut link, pooled) = match self.pool.take(&target.origin, started) {
+            let (mut link, pooled) = match self.pool.take(&target.origin, addresses, started) {
                 Some(link) => (link, true),
-                None => (Link::new(connect(target, &self.config.policy, &self.config.tls).await?).await?, false),
+                None => (self.connect(target, &resolved).await?, false),
             };
             if !still_wanted() {
                 // A new connection is not kept: before its first write it is not read, so its close would go unseen.
@@ -173,6 +186,11 @@ impl Dispatcher {
                 Err(Unanswered::Broken(failure)) => return Err(failure),
             }
         }
+    }
+
+    async fn connect(&self, target: &Target, resolved: &Result<Vec<SocketAddr>, Failure>) -> Result<Link, Failure> {
+        let addresses = resolved.as_ref().map_err(Failure::clone)?;
+        Link::new(connect(target, addresses, &self.config.policy, &self.config.tls).await?).await
     }
 
     /// The head decides; the body is read for its first bytes and so that the connection can be used again.

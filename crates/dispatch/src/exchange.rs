@@ -5,6 +5,7 @@
 //! nobody polls it; [`Link::is_idle`] looks at it when it is taken, put back or swept.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     connection: Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>,
     ended: bool,
     allowance: Allowance,
+    /// Where it leads.
+    pub(crate) peer: SocketAddr,
     /// When it was made.
     pub(crate) opened: Instant,
 }
@@ -48,14 +51,14 @@ pub(crate) enum Unanswered {
 impl Link {
     /// Speaks HTTP/1.1 on `stream`; nothing is written yet.
     pub(crate) async fn new(stream: Stream) -> Result<Link, Failure> {
-        let allowance = stream.allowance();
+        let (allowance, peer) = (stream.allowance(), stream.peer());
         // The bound on fields is hyper's default.
         let handshake = Builder::new()
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(2 * HEAD_BYTES_MAX)
             .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|error| classify::broken_exchange(&error))?;
-        Ok(Link { sender, connection: Box::pin(connection), ended: false, allowance, opened: Instant::now() })
+        Ok(Link { sender, connection: Box::pin(connection), ended: false, allowance, peer, opened: Instant::now() })
     }
 
     /// Whether a request can be sent: open, nothing unread, the last exchange over. Moves the connection, so a close or a stray byte

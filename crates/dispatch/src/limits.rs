@@ -4,6 +4,22 @@ use std::time::Duration;
 
 /// A name lookup.
 pub const LOOKUP_MAX: Duration = Duration::from_secs(2);
+/// One question to one name server, of which there are `LOOKUP_TRIES`.
+pub const LOOKUP_TRY_MAX: Duration = Duration::from_millis(900);
+/// How often a question is asked.
+pub const LOOKUP_TRIES: usize = 2;
+/// What the second family of addresses may take beyond the first.
+pub const FAMILY_WAIT_MAX: Duration = Duration::from_millis(300);
+/// Names that one dispatcher remembers; beyond that all are forgotten.
+pub const NAMES_MAX: usize = 4096;
+/// A name's addresses are remembered for their time to live, and at least this long: not every attempt is to ask.
+pub const NAME_AGE_MIN: Duration = Duration::from_secs(5);
+/// And at most this long, whatever their time to live.
+pub const NAME_AGE_MAX: Duration = Duration::from_secs(60);
+/// How long it is remembered that a name was not resolved.
+pub const NAME_FAILURE_AGE: Duration = Duration::from_secs(5);
+/// `/etc/resolv.conf` and `/etc/hosts` are looked at this often.
+pub const SYSTEM_READ_EVERY: Duration = Duration::from_secs(30);
 /// A new connection: all addresses that are tried, TLS included.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried; all that came are judged.

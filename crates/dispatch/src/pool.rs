@@ -1,10 +1,12 @@
-//! Idle connections, kept for the next request to the same origin.
+//! Idle connections, kept for the next request to the same origin at the same address.
 //!
+//! A connection to an address that its name has left is not used again, and closed when that is noticed.
 //! The one used last is taken first, so that a burst's extra connections grow old and close. Bounded for each origin and over all;
 //! at the bound the one that was idle longest goes. Nobody waits on an idle connection: one that the receiver closed is found when
 //! it is taken, and by the sweep.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -41,11 +43,12 @@ impl Pool {
         Pool { idle: Mutex::new(idle) }
     }
 
-    /// An open connection to `origin`, if there is one.
-    pub(crate) fn take(&self, origin: &Arc<Origin>, now: Instant) -> Option<Link> {
+    /// An open connection to `origin` at one of `addresses`, or at any where these are not known, if there is one.
+    pub(crate) fn take(&self, origin: &Arc<Origin>, addresses: Option<&[SocketAddr]>, now: Instant) -> Option<Link> {
+        let is_there = |link: &Link| addresses.is_none_or(|addresses| addresses.contains(&link.peer));
         loop {
             let mut rested = self.idle.lock().take(origin)?;
-            if !rested.is_overdue(now) && rested.link.is_idle() {
+            if !rested.is_overdue(now) && is_there(&rested.link) && rested.link.is_idle() {
                 return Some(rested.link);
             }
         }

@@ -104,7 +104,7 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
             let run = move || {
                 runtime.block_on(LocalSet::new().run_until(work(bench, works, cut)));
-                // A name lookup that was given up on may still hold a thread; nobody waits for it.
+                // A read of the log that was given up on may still hold a thread; nobody waits for it.
                 runtime.shutdown_background();
             };
             workers.threads.push(std::thread::Builder::new().name(format!("worker-{n}")).spawn(run)?);

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -87,7 +88,16 @@ where
     F: Fn(Peer) -> R + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    serve_at((Ipv4Addr::LOCALHOST, 0), behave).await
+}
+
+/// The same at an address of loopback.
+pub async fn serve_at<F, R>(address: (Ipv4Addr, u16), behave: F) -> Server
+where
+    F: Fn(Peer) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind(address).await.expect("loopback has a free port");
     let url = format!("http://{}/hook?token=hidden", listener.local_addr().expect("it is bound"));
     let seen = Arc::new(Seen::default());
     let shared = Arc::clone(&seen);
@@ -102,8 +112,13 @@ where
 
 /// Answers every request with the same bytes.
 pub async fn answering(bytes: impl Into<Vec<u8>>) -> Server {
+    answering_at((Ipv4Addr::LOCALHOST, 0), bytes).await
+}
+
+/// The same at an address of loopback.
+pub async fn answering_at(address: (Ipv4Addr, u16), bytes: impl Into<Vec<u8>>) -> Server {
     let bytes: Arc<[u8]> = bytes.into().into();
-    serve(move |mut peer| {
+    serve_at(address, move |mut peer| {
         let bytes = Arc::clone(&bytes);
         async move { while peer.request().await.is_some() && peer.say(&bytes).await {} }
     })
