@@ -116,6 +116,10 @@ mod tests {
     use postrider_core::WebhookId;
     use proptest::prelude::*;
 
+    fn gone(webhook: u64) -> Gone {
+        Gone { webhook: WebhookId(webhook), block: 7 }
+    }
+
     fn file(filed: &mut Vec<Vec<u8>>, chunk: Vec<u8>) -> u64 {
         filed.push(chunk);
         filed.len() as u64
@@ -124,14 +128,14 @@ mod tests {
     #[test]
     fn the_layout_is_this() {
         let mut filed = Vec::new();
-        let chunks = pack(&[Gone(WebhookId(3)), Gone(WebhookId(5))], |chunk| file(&mut filed, chunk));
-        assert_eq!(filed, [[b'g', 2, 0, 6, 4, 0x24, 0x42, 0xcf, 0xd0]]);
-        let crc = u32::from_le_bytes([0x24, 0x42, 0xcf, 0xd0]);
-        let expected = ChunkRef { number: 1, first: Gone(WebhookId(3)), crc, len: 9, entries: 2, tombstones: 0 };
+        let chunks = pack(&[gone(3), gone(5)], |chunk| file(&mut filed, chunk));
+        assert_eq!(filed, [[b'g', 2, 0, 6, 14, 4, 0, 156, 69, 148, 89]]);
+        let crc = u32::from_le_bytes([156, 69, 148, 89]);
+        let expected = ChunkRef { number: 1, first: gone(3), crc, len: 11, entries: 2, tombstones: 0 };
         assert_eq!(chunks, [expected]);
         let mut manifest = Vec::new();
         expected.write(None, &mut manifest);
-        assert_eq!(manifest, [2, 6, 0x24, 0x42, 0xcf, 0xd0, 9, 2, 0]);
+        assert_eq!(manifest, [2, 6, 14, 156, 69, 148, 89, 11, 2, 0]);
         assert_eq!(ChunkRef::read(None, &mut Input(&manifest)), Some(expected));
     }
 
@@ -140,7 +144,7 @@ mod tests {
         fn chunks_hold_what_was_packed_and_notice_any_flip(
             ids in proptest::collection::btree_set(any::<u64>(), 1..3000), flip: prop::sample::Index, bit in 0u8..8,
         ) {
-            let entries: Vec<_> = ids.into_iter().map(|id| Gone(WebhookId(id))).collect();
+            let entries: Vec<_> = ids.into_iter().map(gone).collect();
             let mut filed = Vec::new();
             let chunks = pack(&entries, |chunk| file(&mut filed, chunk));
             let mut out = Vec::new();

@@ -5,7 +5,7 @@
 //! what the root says of them, not of its position: a replay passes over what they have already. Readers change over at the end, at one
 //! moment. Chunks that this made useless are taken away by the next commit, when no reader is left that needs them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::sync::Arc;
 
@@ -24,11 +24,14 @@ use crate::filter::Filter;
 use crate::identity::{Mark, Part};
 use crate::ledger::{Changes, Ledger};
 use crate::root::{DayRecord, KernelRecord, Root};
-use crate::sorted::Sorted;
+use crate::sorted::{Sorted, Step};
 use crate::state::{Day, State};
 use crate::store::KERNEL_PIECE_BYTES;
-use crate::writer::{Taken, Writer};
+use crate::walk::Walk;
+use crate::writer::{Round, Taken, Writer};
 
+/// Buckets of each kind that are looked through at once for what is of no use: each has up to 512 KiB.
+const TIDIED_BUCKETS: usize = 4;
 /// Days that stay open at once; a Snaily delivery touches the day of its event for a week.
 const DAYS_OPEN_MAX: usize = 10;
 
@@ -93,21 +96,71 @@ impl Writer {
     /// # Errors
     /// As [`commit`](Self::commit).
     pub fn expire(&mut self, before: Time) -> Result<usize, CommitError> {
+        let state = self.inner.state.read();
+        let over = state.days.keys().copied().take_while(|day| end_of(*day) <= before).collect();
+        drop(state);
+        self.forget_days(over)
+    }
+
+    /// The log begins with block `first` now. Forgets the days of which nothing is kept: all of their records lie below, and no event of
+    /// theirs was carried to `first` or later. Then, a bounded part with each call, what is of no use any more in what is pending: where
+    /// events were carried to that is let go, too, and deliveries to webhooks that are gone; at last those webhooks themselves. Returns how
+    /// many days it forgot.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn let_go(&mut self, first: u64) -> Result<usize, CommitError> {
         if self.is_poisoned {
             return Err(CommitError::Poisoned);
         }
+        self.begins = self.begins.max(first);
+        let state = self.inner.state.read();
+        let firsts: Vec<_> = state.days.iter().map(|(number, day)| (*number, day.record.first)).collect();
+        let mut over = Vec::new();
+        for (&(number, begin), &(_, end)) in firsts.iter().zip(firsts.iter().skip(1)) {
+            if end.block() > first {
+                break;
+            }
+            if !self.has_carried(&state, begin, end, first)? {
+                over.push(number);
+            }
+        }
+        drop(state);
+        let forgotten = self.forget_days(over)?;
+        self.tidy_some()?;
+        Ok(forgotten)
+    }
+
+    /// Whether an event from `begin` on and before `end` was carried to block `first` or later.
+    fn has_carried(&self, state: &State, begin: Position, end: Position, first: u64) -> Result<bool, ReadError> {
+        let is_kept = |event: &Position, to: &Position| (begin..end).contains(event) && to.block() >= first;
+        if self.taken.carried.iter().any(|(event, to)| is_kept(event, to)) {
+            return Ok(true);
+        }
+        let mut walk = Walk::up(&self.inner.disk, &state.carried, begin);
+        while let Some(carried) = walk.next()?.filter(|carried| carried.event < end) {
+            if is_kept(&carried.event, &carried.to) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn forget_days(&mut self, over: Vec<u32>) -> Result<usize, CommitError> {
+        if self.is_poisoned {
+            return Err(CommitError::Poisoned);
+        }
+        if over.is_empty() {
+            return Ok(0);
+        }
         let state = self.inner.state.read();
         let mut root = state.root;
-        let over: Vec<_> = state.days.keys().copied().take_while(|day| end_of(*day) <= before).collect();
         let mut batch = Batch::default();
         for day in &over {
             forget_record(&mut root.ledger, *day, &state.days[day].record);
             batch.remove(&day_key(*day));
         }
         drop(state);
-        if over.is_empty() {
-            return Ok(0);
-        }
         self.is_poisoned = true;
         batch.insert(ROOT, root.write());
         self.inner.disk.apply(batch)?;
@@ -127,6 +180,59 @@ impl Writer {
         }
         self.is_poisoned = false;
         Ok(over.len())
+    }
+
+    /// Takes what is of no use out of the next few buckets of what is pending. Once all of them had their turn, webhooks that went before
+    /// the log begins, and were gone when the round began, are forgotten: nothing of theirs is left, and no fact will name them.
+    fn tidy_some(&mut self) -> Result<(), CommitError> {
+        let state = self.inner.state.read();
+        let (disk, begins, max) = (&self.inner.disk, self.begins, TIDIED_BUCKETS);
+        let mut changes = Changes::new(state.root.ledger, &self.outdated);
+        let gone_then = self.round.gone.get_or_insert_with(|| state.is_gone.clone());
+        let is_there = |webhook: WebhookId| !state.is_gone.contains(&webhook);
+        let there_by_due = |entry: &ByDue| is_there(entry.0.asleep.webhook);
+        let there_by_webhook = |entry: &ByWebhook| is_there(entry.0.asleep.webhook);
+        let is_of_use = |carried: &Carried| carried.to.block() >= begins;
+        let (sleep, sleep_step) = state.sleep.tidied(disk, self.round.sleep, max, &mut changes, &there_by_due)?;
+        let (backlog, backlog_step) =
+            state.backlog.tidied(disk, self.round.backlog, max, &mut changes, &there_by_webhook)?;
+        let (carried, carried_step) = state.carried.tidied(disk, self.round.carried, max, &mut changes, &is_of_use)?;
+        let is_over = matches!((&sleep_step, &backlog_step, &carried_step), (Step::Over, Step::Over, Step::Over));
+        let (mut gone, mut forgotten) = (state.gone.clone(), HashSet::new());
+        if is_over {
+            let is_old = |entry: &Gone| gone_then.contains(&entry.webhook) && entry.block < begins;
+            let mut walk = Walk::up(disk, &state.gone, WebhookId(0));
+            while let Some(entry) = walk.next()? {
+                forgotten.extend(is_old(&entry).then_some(entry.webhook));
+            }
+            gone = gone.tidied(disk, Step::Begin, usize::MAX, &mut changes, &|entry| !is_old(entry))?.0;
+        }
+        let root = state.root;
+        drop(state);
+        match is_over {
+            true => self.round = Round::default(),
+            false => {
+                (self.round.sleep, self.round.backlog) = (sleep_step, backlog_step);
+                self.round.carried = carried_step;
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.is_poisoned = true;
+        let (mut batch, ledger, outdated) = changes.finish();
+        let root = Root { ledger, ..root };
+        batch.insert(ROOT, root.write());
+        self.inner.disk.apply(batch)?;
+        self.inner.disk.sync()?;
+        let mut state = self.inner.state.write();
+        state.root = root;
+        (state.sleep, state.backlog, state.carried, state.gone) = (sleep, backlog, carried, gone);
+        state.is_gone.retain(|webhook| !forgotten.contains(webhook));
+        drop(state);
+        self.outdated = outdated;
+        self.is_poisoned = false;
+        Ok(())
     }
 
     /// Builds the filter over the ids of one day that has none, as after opening, or whose filter has more ids than it is made for. Reads
@@ -203,8 +309,9 @@ impl Writer {
         changes: &mut Changes,
     ) -> Result<Pending, CommitError> {
         let disk = &self.inner.disk;
-        let is_gone = |webhook: &WebhookId| state.is_gone.contains(webhook) || taken.gone.contains(webhook);
-        let mut gone: Vec<_> = taken.gone.iter().map(|webhook| Gone(*webhook)).collect();
+        let is_gone = |webhook: &WebhookId| state.is_gone.contains(webhook) || taken.gone.contains_key(webhook);
+        let mut gone: Vec<_> =
+            taken.gone.iter().map(|(webhook, block)| Gone { webhook: *webhook, block: *block }).collect();
         settle(&mut gone);
         let gone = state.gone.with(disk, &gone, changes, &|_| true)?;
         let carried: Vec<_> = taken.carried.iter().map(|(event, to)| Carried { event: *event, to: *to }).collect();
@@ -311,8 +418,8 @@ impl State {
                 self.counts.remove(&webhook);
             }
         }
-        self.is_gone.extend(&taken.gone);
-        for webhook in &taken.gone {
+        self.is_gone.extend(taken.gone.keys());
+        for webhook in taken.gone.keys() {
             self.counts.remove(webhook);
         }
         let touched: Vec<_> = days.iter().map(|(number, ..)| *number).collect();

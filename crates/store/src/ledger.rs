@@ -73,6 +73,11 @@ impl Changes {
         Changes { batch, ledger, ..Changes::default() }
     }
 
+    /// Whether nothing was filed and nothing dropped.
+    pub fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.outdated.is_empty()
+    }
+
     /// The batch, the ledger with it, and the chunks that it makes useless.
     pub fn finish(self) -> (Batch, Ledger, Vec<u64>) {
         let Changes { mut batch, ledger, fresh, outdated } = self;

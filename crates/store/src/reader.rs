@@ -233,6 +233,33 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
+    /// The next `max` events of a workspace from a position on, that one included; oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn events_up(&self, workspace: WorkspaceId, from: Position, max: usize) -> Result<Vec<EventPlace>, ReadError> {
+        let mut out = Vec::new();
+        let first = self.state.day_at(from).unwrap_or(0);
+        for (number, _) in self.state.days.range(first..) {
+            let Some(day) = self.state.day(self.folder, *number)? else { continue };
+            let mut walk = Walk::up(&day.disk, &day.events, (workspace, from));
+            while out.len() < max
+                && let Some(found) = walk.next()?.filter(|found| found.workspace == workspace)
+            {
+                out.push(found.place);
+            }
+            if out.len() == max {
+                break;
+            }
+        }
+        Ok(out)
+    }
+
+    /// No record of the day that `time` lies in, or of a later one, lies before this position; `None` when there is no such day.
+    pub fn day_begin(&self, time: Time) -> Option<Position> {
+        self.state.days.range(day_of(time)..).next().map(|(_, day)| day.record.first)
+    }
+
     /// All attempts of a webhook that are kept, tests too: exact, and mostly off the manifests.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::identity::Mark;
 use crate::ledger::Ledger;
 
 /// Raised whenever any layout changes: a store of another version is built anew.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Where the kernel's pieces are as of.
 #[derive(Clone, Copy, Debug, PartialEq)]

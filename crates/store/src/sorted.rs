@@ -132,6 +132,54 @@ impl<E: Entry> Sorted<E> {
         made.extend(self.buckets[concerned..].iter().cloned());
         Ok((taken, Sorted { buckets: made }))
     }
+
+    /// The state in which the next `max` buckets have no entries but those to `keep`, and where to go on. Buckets that have no others are
+    /// left as they are.
+    pub fn tidied(
+        &self,
+        disk: &Disk,
+        step: Step<E::Key>,
+        max: usize,
+        changes: &mut Changes,
+        keep: &dyn Fn(&E) -> bool,
+    ) -> Result<(Sorted<E>, Step<E::Key>), ReadError> {
+        let first = match step {
+            Step::Begin => 0,
+            // Whatever was split or has gone since: what lies from there on is in this bucket and those behind it.
+            Step::From(key) => self.bucket_of(key),
+            Step::Over => return Ok((self.clone(), Step::Over)),
+        };
+        let end = first.saturating_add(max).min(self.buckets.len());
+        let mut made = self.buckets[..first].to_vec();
+        for bucket in &self.buckets[first..end] {
+            let mut entries = Vec::new();
+            bucket.chunks().try_for_each(|chunk| changes.read_chunk(disk, chunk, &mut entries))?;
+            if entries.iter().all(keep) {
+                made.push(Arc::clone(bucket));
+                continue;
+            }
+            settle(&mut entries);
+            entries.retain(|entry| keep(entry) && !entry.is_tombstone());
+            drop_all(bucket, changes);
+            if !entries.is_empty() {
+                let run = run_of(&entries, Vec::new(), changes);
+                put(Bucket { runs: Vec::new(), ..Bucket::clone(bucket) }, vec![run], changes, &mut made);
+            }
+        }
+        made.extend(self.buckets[end..].iter().cloned());
+        let next = self.buckets.get(end).map_or(Step::Over, |bucket| Step::From(bucket.from.key()));
+        Ok((Sorted { buckets: made }, next))
+    }
+}
+
+/// How far a round through the buckets has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Step<K> {
+    #[default]
+    Begin,
+    /// On from the bucket that has this key in its range.
+    From(K),
+    Over,
 }
 
 /// Makes `new` part of a bucket: the result is one bucket, several, or none when all in it has cancelled each other.

@@ -121,7 +121,7 @@ impl State {
         if !named.is_empty() {
             return Err(disk.damage(Fault::Missing));
         }
-        self.is_gone = gone.into_iter().map(|Gone(webhook)| webhook).collect();
+        self.is_gone = gone.into_iter().map(|gone: Gone| gone.webhook).collect();
         let live = counts.into_iter().filter(|(webhook, n)| *n > 0 && !self.is_gone.contains(webhook));
         self.counts = live.map(|(webhook, n)| (webhook, n as u64)).collect();
         Ok(unused)

@@ -12,13 +12,15 @@ use postrider_core::{DeliveryKey, Position, Time, WebhookId};
 use crate::day::{Filed, day_of};
 use crate::entry::added::Added;
 use crate::entry::attempt::{AttemptOf, AttemptPlace};
-use crate::entry::dormant::{Asleep, ByDue, Dormant, Lane};
+use crate::entry::carried::Carried;
+use crate::entry::dormant::{Asleep, ByDue, ByWebhook, Dormant, Lane};
 use crate::entry::event::{EventOf, EventPlace};
 use crate::entry::head::Head;
 use crate::entry::id::{Id, fingerprint};
-use crate::entry::settle;
+use crate::entry::{Entry, settle};
 use crate::error::ReadError;
 use crate::identity::Part;
+use crate::sorted::Step;
 use crate::store::Inner;
 
 /// See the module. Dropping it without a commit loses what was taken since the last one, as a crash does.
@@ -36,10 +38,24 @@ pub struct Writer {
     pub(crate) firsts: BTreeMap<u32, Position>,
     /// Chunks of the pending database that the next commit takes away.
     pub(crate) outdated: Vec<u64>,
+    /// The log's first block, as far as it was told.
+    pub(crate) begins: u64,
+    /// Of looking through what is pending for what is of no use.
+    pub(crate) round: Round,
     pub(crate) is_poisoned: bool,
     /// How many places between two databases a commit may pass; then it ends as in a crash.
     #[cfg(test)]
     pub(crate) steps_left: usize,
+}
+
+/// A round through the buckets of what is pending.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    /// The webhooks that were gone when it began; `None` before it begins.
+    pub gone: Option<HashSet<WebhookId>>,
+    pub sleep: Step<<ByDue as Entry>::Key>,
+    pub backlog: Step<<ByWebhook as Entry>::Key>,
+    pub carried: Step<<Carried as Entry>::Key>,
 }
 
 /// What was taken since the last commit.
@@ -49,7 +65,8 @@ pub(crate) struct Taken {
     pub end: u64,
     /// What fell asleep and what moved on, in order.
     pub dormant: Vec<Dormant>,
-    pub gone: HashSet<WebhookId>,
+    /// Webhook → the block of the fact that says it is gone.
+    pub gone: BTreeMap<WebhookId, u64>,
     /// Event → where it was carried to.
     pub carried: BTreeMap<Position, Position>,
     pub sweep: Option<Time>,
@@ -70,6 +87,8 @@ impl Writer {
             origin: root.origin,
             firsts,
             outdated,
+            begins: 0,
+            round: Round::default(),
             is_poisoned: false,
             #[cfg(test)]
             steps_left: usize::MAX,
@@ -94,7 +113,7 @@ impl Writer {
 
     /// A webhook is gone with its workspace, whose deletion does not name it. A `WebhookDeleted` that is taken does this by itself.
     pub fn webhook_gone(&mut self, webhook: WebhookId) {
-        self.taken.gone.insert(webhook);
+        self.taken.gone.insert(webhook, self.taken.end);
     }
 
     /// With the next commit, moves all that was due before `until` from sleep to the backlog, where it is found by webhook and lane. For
@@ -113,7 +132,7 @@ impl Writer {
         let early = self.taken.dormant.iter().filter(|dormant| dormant.asleep.due < horizon);
         let mut early: Vec<_> = early.map(|dormant| ByDue(*dormant)).collect();
         settle(&mut early);
-        early.retain(|entry| !entry.0.is_over && !self.taken.gone.contains(&entry.0.asleep.webhook));
+        early.retain(|entry| !entry.0.is_over && !self.taken.gone.contains_key(&entry.0.asleep.webhook));
         early.into_iter().map(|entry| entry.0.asleep).collect()
     }
 
@@ -136,7 +155,11 @@ impl Writer {
                     self.move_on(cell, Was { status: Status::Pending, due: cell.due }, cell.attempts);
                 }
             }
-            Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => self.webhook_gone(*id),
+            Fact::WebhookDeleted { id, .. } => drop(self.taken.gone.insert(*id, record.position.block())),
+            // One that went before the log begins may be forgotten already.
+            Fact::Restated(Restated::WebhookDeleted(id, at)) if at.block() >= self.begins => {
+                self.taken.gone.insert(*id, at.block());
+            }
             Fact::EventCarried { event, cells } => {
                 if !self.knows(event.at)? {
                     cells.iter().filter(|cell| cell.status == Status::Pending).for_each(|cell| self.sleep(cell));

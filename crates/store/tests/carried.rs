@@ -104,5 +104,32 @@ proptest! {
                 prop_assert_eq!(late.read().candidates(event.workspace, &event.id).unwrap().contains(&event.at), is_kept);
             }
         }
+
+        // The one that ran all along lets go of what the log has let go of: what is kept is found as in the one that began later.
+        for _ in 0..40 {
+            writer.let_go(first).unwrap();
+        }
+        let Answers { asleep, counts, .. } = given_pending(&store.read(), 50).unwrap();
+        prop_assert_eq!((&asleep, &counts), (&model.asleep, &model.counts));
+        for key in world.cells.keys() {
+            prop_assert_eq!(store.read().head(*key).unwrap(), model.heads[key]);
+        }
+        for (event, to) in &carried {
+            prop_assert_eq!(store.read().record_of(*event).unwrap(), *to);
+        }
+        // Once all of it is gone nothing of it is left; what sleeps still does, and what webhooks that are gone had pending does not come back.
+        for _ in 0..40 {
+            late_writer.let_go(world.block).unwrap();
+        }
+        let Answers { asleep, counts, .. } = given_pending(&late.read(), 50).unwrap();
+        prop_assert_eq!((&asleep, &counts), (&model.asleep, &model.counts));
+        for event in carried.keys() {
+            prop_assert_eq!(late.read().record_of(*event).unwrap(), *event);
+        }
+        drop((late, late_writer));
+        let reopened = open(&folder.path().join("late")).unwrap();
+        prop_assert_eq!(reopened.set_aside, None);
+        let Answers { asleep, counts, .. } = given_pending(&reopened.store.read(), 50).unwrap();
+        prop_assert_eq!((&asleep, &counts), (&model.asleep, &model.counts));
     }
 }

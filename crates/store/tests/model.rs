@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use postrider_core::Time;
+use postrider_core::fact::{Fact, Record};
 use postrider_store::{Opened, Part};
 use proptest::prelude::*;
 use support::{DAY_MS, Step, World, expected, given, open, step};
@@ -29,6 +31,10 @@ enum Act {
     Expire {
         days: u64,
     },
+    /// The log begins so many blocks ago.
+    LetGo {
+        blocks: u64,
+    },
     /// Builds a filter that is missing or full.
     BuildFilter,
 }
@@ -42,6 +48,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Kill),
         1 => prop_oneof![Just(0u64), 0u64..10_000_000].prop_map(|ago_ms| Act::Sweep { ago_ms }),
         1 => (0u64..3).prop_map(|days| Act::Expire { days }),
+        1 => (0u64..30).prop_map(|blocks| Act::LetGo { blocks }),
         1 => Just(Act::BuildFilter),
     ]
 }
@@ -75,6 +82,10 @@ impl Bench<'_> {
             Act::Sweep { ago_ms } => {
                 self.opened.as_mut().unwrap().writer.sweep(Time(self.world.now.saturating_sub(*ago_ms)))
             }
+            Act::LetGo { blocks } => {
+                self.commit(Part::Both, None);
+                self.let_go(self.world.block.saturating_sub(*blocks));
+            }
             Act::BuildFilter => drop(self.opened.as_mut().unwrap().writer.build_filter().unwrap()),
             Act::Expire { days } => {
                 // What was not committed is taken later, of whichever day it is.
@@ -84,6 +95,24 @@ impl Bench<'_> {
                 self.first_day = self.first_day.max(before / DAY_MS);
             }
         }
+    }
+
+    /// A webhook that went is not forgotten here: worlds have attempts that outlive it for ever.
+    fn let_go(&mut self, first: u64) {
+        let deleted = |record: &&Record| matches!(record.fact, Fact::WebhookDeleted { .. });
+        let first = self.world.records.iter().find(deleted).map_or(first, |record| first.min(record.position.block()));
+        self.opened.as_mut().unwrap().writer.let_go(first).unwrap();
+        let files = |fact: &Fact| {
+            matches!(fact, Fact::EventAccepted(_) | Fact::AttemptFinished { .. } | Fact::TestFinished { .. })
+        };
+        let filed = self.world.records.iter().filter(|record| files(&record.fact));
+        let mut begins = BTreeMap::new();
+        for (day, block) in filed.map(|record| (record.time.0 / DAY_MS, record.position.block())) {
+            begins.entry(day).or_insert(block);
+        }
+        let newest_over = begins.iter().rev().find(|(_, block)| **block <= first).map(|(day, _)| *day);
+        self.first_day = self.first_day.max(newest_over.unwrap_or(0));
+        self.check();
     }
 
     fn feed(&mut self, which: usize) {

@@ -428,6 +428,15 @@ pub fn given(
             }
         }
         assert_eq!(reader.events_len(workspace)?, all.len() as u64);
+        let from = all.get(all.len() / 2).map_or(Position::default(), |place| place.position);
+        let up: Vec<_> = all.iter().rev().filter(|place| place.position >= from).copied().collect();
+        assert_eq!(reader.events_up(workspace, from, usize::MAX)?, up);
+        assert_eq!(reader.events_up(workspace, from, 3)?, up[..up.len().min(3)]);
+        for place in &all {
+            assert!(reader.day_begin(place.time).is_some_and(|begin| begin <= place.position));
+            let next = reader.day_begin(Time(place.time.0 + DAY_MS));
+            assert!(next.is_none_or(|begin| begin > place.position));
+        }
         answers.events.insert(workspace, all);
         for n in 0..40 {
             answers.ids.insert((number, n), reader.candidates(workspace, &id(n))?);
