@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use postrider::inspect::LogFolder;
-use postrider::{DeliveryFilter, Engine, EventFilter, Handle, LogFilter, PageQuery, StartError, Stopped, WorkspaceId};
+use postrider::{
+    DeliveryFilter, Engine, EventFilter, Handle, LogFilter, PageQuery, Refused, StartError, Stopped, WorkspaceId,
+};
 use postrider_tests::{Client, Reaction, Receiver, Server, within};
 use serde_json::{Value, json};
 
@@ -25,6 +27,8 @@ const FLIPS_LONG: u64 = 2_000;
 const FLIPS_IN_SLED_DEFAULT: u64 = 60;
 /// Of `POSTRIDER_FLIPS`, one in so many.
 const FLIPS_IN_SLED_SHARE: u64 = 10;
+/// Of the store's files, in each of two folders: whatever becomes of them, nothing is lost.
+const FLIPS_IN_STORE: usize = 60;
 const SEGMENT: u32 = 4 << 20;
 /// Accepted in the last block of the killed server, chosen for no webhook.
 const LAST: &str = "the-last-one";
@@ -128,10 +132,16 @@ impl Image {
             let free = Block { file: name, at: bytes.len() as u64, bytes: size - bytes.len() as u64 };
             flips.extend((0..4).map(|_| free.flip(lot.below(free.bytes), lot)));
         }
-        for (name, (bytes, _)) in self.files.iter().filter(|(name, _)| !is_segment(name)) {
+        for (name, (bytes, _)) in self.files.iter().filter(|(name, _)| !is_segment(name) && !is_of_store(name)) {
             let bits = |at: u64| if count >= FLIPS_LONG { 0..8 } else { (at % 8) as u8..(at % 8) as u8 + 1 };
             let flip = |at| bits(at).map(move |bit| Flip { file: name.clone(), at, bit });
             flips.extend((0..bytes.len() as u64).flat_map(flip));
+        }
+        let in_store: Vec<_> =
+            self.files.iter().filter(|(name, (bytes, _))| is_of_store(name) && !bytes.is_empty()).collect();
+        for n in 0..FLIPS_IN_STORE {
+            let (name, (bytes, _)) = in_store[n % in_store.len()];
+            flips.push(Flip { file: name.clone(), at: lot.below(bytes.len() as u64), bit: lot.below(8) as u8 });
         }
         flips.extend((0..4).map(|_| Flip { file: "ballast".into(), at: lot.below(self.ballast), bit: 0 }));
         flips
@@ -166,6 +176,10 @@ impl Block<'_> {
 
 fn is_segment(name: &Path) -> bool {
     name.extension().is_some_and(|e| e == "seg")
+}
+
+fn is_of_store(name: &Path) -> bool {
+    name.starts_with("store")
 }
 
 #[derive(Clone, Debug)]
@@ -254,13 +268,15 @@ type Read = BTreeMap<String, String>;
 
 const EVERYTHING: PageQuery = PageQuery { page: 1, page_size: 200, cursor: None };
 
-async fn read(handle: &Handle) -> Read {
+/// # Errors
+/// While something is read that is being gathered from the log again.
+async fn read(handle: &Handle) -> Result<Read, Refused> {
     let mut read = Read::new();
     for workspace in handle.workspaces() {
         let id = workspace.id;
         read.insert(format!("workspace {id}"), format!("{workspace:?}"));
         for webhook in handle.webhooks(id) {
-            let logs = handle.logs(id, webhook.id, LogFilter::default(), EVERYTHING).await.unwrap();
+            let logs = handle.logs(id, webhook.id, LogFilter::default(), EVERYTHING).await?;
             assert!(logs.items.len() < EVERYTHING.page_size);
             read.insert(format!("webhook {}", webhook.id), format!("{webhook:?} {}", logs.items.len()));
             for entry in logs.items {
@@ -269,32 +285,33 @@ async fn read(handle: &Handle) -> Read {
                 read.insert(format!("payload of log entry {at}"), show(Some(&entry.response_body)));
             }
         }
-        read_events(handle, id, &mut read).await;
-        read_deliveries(handle, id, &mut read).await;
+        read_events(handle, id, &mut read).await?;
+        read_deliveries(handle, id, &mut read).await?;
     }
-    read
+    Ok(read)
 }
 
-async fn read_events(handle: &Handle, workspace: WorkspaceId, read: &mut Read) {
-    let events = handle.events(workspace, EventFilter::default(), EVERYTHING).await.unwrap();
+async fn read_events(handle: &Handle, workspace: WorkspaceId, read: &mut Read) -> Result<(), Refused> {
+    let events = handle.events(workspace, EventFilter::default(), EVERYTHING).await?;
     assert!(events.items.len() < EVERYTHING.page_size);
     for event in events.items.into_iter().map(|summary| summary.event) {
         let name = format!("{workspace} {}", event.id);
-        let detail = handle.event(workspace, event.id.clone()).await.unwrap().unwrap();
-        let explained = handle.explain(workspace, event.id.clone(), None).await.unwrap();
+        let detail = handle.event(workspace, event.id.clone()).await?.unwrap();
+        let explained = handle.explain(workspace, event.id.clone(), None).await?;
         let rows: Vec<_> = detail.deliveries.iter().map(|d| (&d.row, d.status)).collect();
         read.insert(format!("event {name}"), format!("{:?} {:?} {rows:?}", detail.event, detail.erased_at));
         read.insert(format!("explanation of {name}"), format!("{:?}", explained.is_some()));
         read.insert(format!("payload of event {name}"), show(detail.data.as_deref()));
     }
+    Ok(())
 }
 
-async fn read_deliveries(handle: &Handle, workspace: WorkspaceId, read: &mut Read) {
-    let deliveries = handle.deliveries(workspace, DeliveryFilter::default(), EVERYTHING).await.unwrap();
+async fn read_deliveries(handle: &Handle, workspace: WorkspaceId, read: &mut Read) -> Result<(), Refused> {
+    let deliveries = handle.deliveries(workspace, DeliveryFilter::default(), EVERYTHING).await?;
     assert!(deliveries.items.len() < EVERYTHING.page_size);
     for delivery in deliveries.items {
         let key = delivery.row.cell.key;
-        let detail = handle.delivery(workspace, key).await.unwrap().unwrap();
+        let detail = handle.delivery(workspace, key).await?.unwrap();
         read.insert(format!("delivery {key}"), format!("{:?} {:?}", detail.row, detail.status));
         for attempt in detail.attempts {
             let name = format!("{key} {}", attempt.entry.attempt.number);
@@ -305,6 +322,7 @@ async fn read_deliveries(handle: &Handle, workspace: WorkspaceId, read: &mut Rea
             read.insert(format!("payload of request {name}"), show(body.as_deref()));
         }
     }
+    Ok(())
 }
 
 /// A payload's text, or what stands for a long one.
@@ -322,7 +340,13 @@ fn open(data: &Path) -> Result<Read, StartError> {
     let engine = Engine::builder().data(data).allow("loopback").segment_bytes(SEGMENT).workers(1).open()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     Ok(runtime.block_on(async {
-        let read = read(&engine.handle()).await;
+        let handle = engine.handle();
+        let read = loop {
+            match read(&handle).await {
+                Err(Refused::Unreadable) => tokio::time::sleep(Duration::from_millis(20)).await,
+                read => break read.unwrap(),
+            }
+        };
         assert_eq!(engine.shutdown(Duration::from_secs(1)).await, Stopped::Clean);
         read
     }))

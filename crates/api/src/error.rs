@@ -152,6 +152,10 @@ impl From<Refused> for ApiError {
             Refused::Overloaded => {
                 ApiError::new(Code::Overloaded, "Too many requests are waiting; try again in a moment.").after(1)
             }
+            Refused::Unreadable => {
+                let message = "What happened earlier cannot be read just now; try again in a moment.";
+                ApiError::new(Code::Unavailable, message).after(2)
+            }
             Refused::Full => {
                 ApiError::new(Code::Unavailable, "The log cannot be written: it has no space left.").after(30)
             }

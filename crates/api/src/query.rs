@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use postrider_core::Time;
 use postrider_core::invalid::FieldError;
 use postrider_core::profile::is_date_time;
-use postrider_engine::{PageQuery, read_cursor};
+use postrider_engine::{ListName, PageQuery, read_cursor};
 
 use crate::error::ApiError;
 use crate::limits::{FIELD_CHARS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PAGED_MAX};
@@ -113,9 +113,9 @@ list_parameters! {
 
 impl PageParameters {
     /// The page that is asked for.
-    pub fn page_query(&self) -> Result<PageQuery, ApiError> {
+    pub fn page_query(&self, list: ListName) -> Result<PageQuery, ApiError> {
         let mut reader = Reader::default();
-        let query = reader.page(self.page_text());
+        let query = reader.page(list, self.page_text());
         reader.finish(query)
     }
 }
@@ -160,8 +160,8 @@ impl Reader {
         self.value(name, text, must, |text| text.parse().ok().filter(|_| is_date_time(text)))
     }
 
-    /// Which page.
-    pub fn page(&mut self, text: PageText<'_>) -> PageQuery {
+    /// Which page of which list.
+    pub fn page(&mut self, list: ListName, text: PageText<'_>) -> PageQuery {
         let number = |text: &str| text.parse::<usize>().ok().filter(|n| *n >= 1 && !text.starts_with('+'));
         let size_must = format!("must be a whole number from 1 to {PAGE_SIZE_MAX}");
         let size =
@@ -178,7 +178,7 @@ impl Reader {
             self.0.push(FieldError::new("page", "cannot be given together with cursor"));
         }
         let must = "is not a cursor of this list; take nextCursor from the page before";
-        let cursor = self.value("cursor", text.cursor, must, |text| read_cursor(text).ok());
+        let cursor = self.value("cursor", text.cursor, must, |text| read_cursor(list, text).ok());
         PageQuery { page, page_size, cursor }
     }
 

@@ -38,7 +38,7 @@ impl Position {
     }
 
     /// From [`Position::to_u64`].
-    pub fn from_u64(raw: u64) -> Position {
+    pub const fn from_u64(raw: u64) -> Position {
         Position(raw)
     }
 }

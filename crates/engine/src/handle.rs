@@ -59,6 +59,9 @@ pub enum Refused {
     /// Too much is waiting already; try again in a moment.
     #[error("too many requests are waiting; try again in a moment")]
     Overloaded,
+    /// What happened earlier cannot be read just now.
+    #[error("what happened earlier cannot be read just now; try again in a moment")]
+    Unreadable,
     /// The log has no space left.
     #[error("the log has no space left")]
     Full,

@@ -1,7 +1,7 @@
 //! The engine: what turns the pure machine into a running delivery service.
 //!
 //! An event's way: `handle` (checked in `intake`) → `inbox` → `writer` runs a turn of the `shard` (decide, apply, append, sync) → replies,
-//! `projector` → `views`, and jobs to the `worker`s, which render in `outgoing` and send through dispatch → reports back to the writer.
+//! `projector` → `views`, the `keeper` takes the log into the store, and jobs to the `worker`s, which render in `outgoing` and send through dispatch → reports back to the writer.
 //! One thread decides and appends; nobody else changes anything. There is no HTTP server here and no reading of the environment.
 
 mod ballast;
@@ -10,6 +10,7 @@ mod entropy;
 mod handle;
 mod inbox;
 mod intake;
+mod keeper;
 mod keyring;
 mod live;
 pub mod metering;
@@ -43,6 +44,6 @@ pub use postrider_dispatch::public_key_text;
 pub use shard::Retention;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
-    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery,
-    ReplayCount, Subject, Verdict, WebhookHealth, WindowFigures, paginate, read_cursor,
+    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, ListName, LogEntry, LogFilter, Page,
+    PageQuery, ReplayCount, Subject, Verdict, WebhookHealth, WindowFigures, paginate, read_cursor,
 };

@@ -3,7 +3,7 @@
 //! Nobody waits for a watcher. One that is slower than its attempts misses some, and is told how many.
 
 use postrider_core::fact::{Fact, Record};
-use postrider_core::{AttemptId, WebhookId, WorkspaceId};
+use postrider_core::{Position, WebhookId, WorkspaceId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Attempts that a watcher may be behind.
@@ -16,8 +16,8 @@ pub struct Ended {
     pub workspace: WorkspaceId,
     /// In this webhook's log.
     pub webhook: WebhookId,
-    /// Which entry.
-    pub attempt: AttemptId,
+    /// Where it was filed.
+    pub position: Position,
 }
 
 /// What a watcher is told.
@@ -50,11 +50,11 @@ impl Live {
     /// Tells what has ended.
     pub fn tell(&self, record: &Record) {
         let ended = match &record.fact {
-            Fact::AttemptFinished { cell, attempt, .. } => {
-                Ended { workspace: cell.workspace, webhook: cell.webhook, attempt: attempt.id }
+            Fact::AttemptFinished { cell, .. } => {
+                Ended { workspace: cell.workspace, webhook: cell.webhook, position: record.position }
             }
-            Fact::TestFinished { workspace, webhook, attempt, .. } => {
-                Ended { workspace: *workspace, webhook: *webhook, attempt: attempt.id }
+            Fact::TestFinished { workspace, webhook, .. } => {
+                Ended { workspace: *workspace, webhook: *webhook, position: record.position }
             }
             _ => return,
         };

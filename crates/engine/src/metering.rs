@@ -19,7 +19,7 @@ pub struct Levels {
 }
 
 /// The name, kind and meaning of everything that is told: the source of the documented table.
-pub const NAMES: [(&str, &str, &str); 11] = [
+pub const NAMES: [(&str, &str, &str); 14] = [
     ("postrider_events_accepted_total", "counter", "events that were accepted"),
     (
         "postrider_deliveries_created_total",
@@ -35,6 +35,9 @@ pub const NAMES: [(&str, &str, &str); 11] = [
     ("postrider_inflight", "gauge", "attempts in flight"),
     ("postrider_ready", "gauge", "deliveries that wait for a slot"),
     ("postrider_asleep", "gauge", "deliveries that sleep until they are due"),
+    ("postrider_store_behind_blocks", "gauge", "blocks of the log that the store does not cover yet"),
+    ("postrider_store_commit_seconds", "histogram", "time a commit of the store took"),
+    ("postrider_store_failures_total", "counter", "times that the store failed and was closed"),
 ];
 
 /// Says what each name means, to a recorder that wants to know.
@@ -91,4 +94,19 @@ pub fn level(levels: &Levels) {
     gauge!("postrider_inflight").set(f64::from(levels.in_flight));
     gauge!("postrider_ready").set(levels.ready as f64);
     gauge!("postrider_asleep").set(levels.asleep as f64);
+}
+
+/// Says how far the store is behind what is projected.
+pub fn store_behind(blocks: u64) {
+    gauge!("postrider_store_behind_blocks").set(blocks as f64);
+}
+
+/// Notes a commit of the store, which took so many seconds.
+pub fn store_committed(seconds: f64) {
+    histogram!("postrider_store_commit_seconds").record(seconds);
+}
+
+/// Notes that the store has failed.
+pub fn store_failed() {
+    counter!("postrider_store_failures_total").increment(1);
 }

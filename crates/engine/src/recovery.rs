@@ -105,7 +105,7 @@ where
     B: Below<Error: Display>,
 {
     let covered = below.map_or(0, Below::covered);
-    let mut replayed = Replayed { views: Views::for_replay(), ..Replayed::default() };
+    let mut replayed = Replayed { views: Views::for_replay(reader.first(), covered), ..Replayed::default() };
     let (mut last_erasing, mut last_erased) = (0, Vec::new());
     for block in reader.facts(reader.first()) {
         let block = block?;
@@ -140,7 +140,7 @@ where
     // What was restated can be more than what is still of use.
     shard.forget_below(reader.first());
     replayed.directory.forget_below(reader.first());
-    replayed.views.settle(reader.first());
+    replayed.views.settle();
     Ok(replayed)
 }
 

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 
 use crate::live::Live;
 use crate::poison::Poison;
-use crate::views::Views;
+use crate::stored::Stored;
+use crate::views::{Look, Views};
 
 /// See the module.
 pub struct Shared {
@@ -28,10 +29,14 @@ pub struct Shared {
     pub views: RwLock<Views>,
     /// Blocks that the projector has taken in.
     pub projected: watch::Sender<u64>,
+    /// W: blocks that the store covers. What lies above is in RAM.
+    pub covered: AtomicU64,
     /// Blocks that are durable.
     pub durable: AtomicU64,
     /// The log, to read back.
     pub records: Arc<dyn Records>,
+    /// What lies below W.
+    pub stored: Stored,
     /// Events that were erased a moment ago, with attempts of them perhaps about to be sent.
     pub erased: RwLock<RecentlyErased>,
     /// Attempts as they end.
@@ -73,6 +78,16 @@ impl Shared {
     /// The webhook as it was at `version`, if that is still of use.
     pub fn webhook_at(&self, id: WebhookId, version: Position) -> Option<Arc<Webhook>> {
         self.directory.read().history(id)?.version(version).cloned()
+    }
+
+    /// A look at what there is. It is file I/O.
+    pub fn look(&self) -> Look<'_> {
+        Look::new(&self.views, &self.stored, &self.covered)
+    }
+
+    /// W, the first block that the store does not cover.
+    pub fn covered(&self) -> u64 {
+        self.covered.load(Ordering::Acquire)
     }
 
     /// The end of what is durable now.

@@ -18,6 +18,7 @@ use postrider_log::journal::{self, OpenError, Report};
 use postrider_log::memory::Memory;
 use postrider_log::{ClaimError, Claimed, EventLog, LogId, LogKind, LogReader, LogWriter, sled_log};
 use postrider_scheduler::Limits;
+use postrider_store::Opened;
 use tokio::sync::{Semaphore, watch};
 
 use crate::ballast::Ballast;
@@ -25,13 +26,15 @@ use crate::clock::{self, Clock, ClockMode, EngineClock};
 use crate::entropy::{self, SystemEntropy};
 use crate::handle::{Handle, Inner};
 use crate::inbox::inbox;
+use crate::keeper::{self, Keeping};
 use crate::keyring::{Keyring, KeyringError};
 use crate::live::Live;
 use crate::poison::Poison;
 use crate::projector;
 use crate::recovery::{self, ReplayError};
 use crate::shard::{Input, Retention, Shard, TurnError};
-use crate::shared::Shared;
+use crate::shared::{Records, Shared};
+use crate::stored::Stored;
 use crate::worker::{Bench, Workers};
 use crate::writer::Writer;
 
@@ -60,6 +63,8 @@ pub struct EngineOptions {
     pub segment_bytes: u32,
     /// How much of the log is kept.
     pub retention: Retention,
+    /// How often what has happened is made part of the store. What has come since is in RAM.
+    pub store_commit_every: Millis,
 }
 
 impl Default for EngineOptions {
@@ -76,6 +81,7 @@ impl Default for EngineOptions {
             log: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             retention: Retention { age: RETENTION_AGE_DEFAULT, bytes: u64::MAX },
+            store_commit_every: STORE_COMMIT_EVERY_DEFAULT,
         }
     }
 }
@@ -127,10 +133,13 @@ pub struct Engine {
     stop: Sender<Instant>,
     writer: JoinHandle<()>,
     projector: JoinHandle<()>,
+    /// Of an engine that keeps its log on disk.
+    keeper: Option<Keeping>,
     replayed_facts: u64,
 }
 
 const SEGMENT_BYTES_DEFAULT: u32 = 64 << 20;
+const STORE_COMMIT_EVERY_DEFAULT: Millis = Millis::from_secs(1);
 const RETENTION_AGE_DEFAULT: Millis = Millis::from_secs(30 * 24 * 60 * 60);
 
 /// Tests that may run at once.
@@ -218,12 +227,14 @@ impl Engine {
         R: LogReader + 'static,
     {
         let keyring = Arc::new(keyring);
-
         let mut shard = Shard::new(log.writer, options.permits);
         let mut replayed = recovery::replay(&log.reader, &mut shard)?;
         if replayed.facts == 0 && !keyring.ids().is_empty() {
             return Err(StartError::LogMissing);
         }
+        let records: Arc<dyn Records> = Arc::new(log.reader.clone());
+        let folder = options.data.as_deref().map(|data| data.join("store"));
+        let store = folder.as_deref().and_then(|folder| open_store(folder, log.log, &*records));
         if !replayed.has_gaps {
             recovery::destroy_orphans(&keyring, &replayed.directory)?;
         }
@@ -243,7 +254,9 @@ impl Engine {
             views: RwLock::new(replayed.views),
             projected: watch::Sender::new(end),
             durable: AtomicU64::new(end),
-            records: Arc::new(log.reader),
+            covered: AtomicU64::new(store.as_ref().map_or(0, |opened| opened.at.replay_from())),
+            stored: Stored::new(Arc::clone(&records), store.as_ref().map(|opened| opened.store.clone())),
+            records,
             erased: RwLock::default(),
             live: Live::default(),
             poison: Poison::new(),
@@ -258,6 +271,9 @@ impl Engine {
         };
         let workers = Workers::start(options.workers.max(1), permits + TRIALS_MAX, &Arc::new(bench))?;
         let (projected, projector) = projector::start(Arc::clone(&shared))?;
+        let commit_every = options.store_commit_every.into();
+        let keep = |folder| keeper::start(&shared, folder, log.log, commit_every, store);
+        let keeper = folder.map(keep).transpose()?;
         let (inbox, outbox) = inbox();
         let (stop, stopped) = bounded(1);
         let handle = Handle::new(Inner {
@@ -285,7 +301,7 @@ impl Engine {
             stop_by: None,
         };
         let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
-        Ok(Engine { handle, stop, writer, projector, replayed_facts: replayed.facts })
+        Ok(Engine { handle, stop, writer, projector, keeper, replayed_facts: replayed.facts })
     }
 
     /// What others hold of the engine.
@@ -313,6 +329,8 @@ impl Engine {
         let _ = self.stop.send(Instant::now() + grace);
         let writer = self.writer.join();
         let projector = self.projector.join();
+        // Nothing more is projected: it commits what is there.
+        self.keeper.into_iter().for_each(Keeping::stop);
         match self.handle.poison() {
             Some(reason) => Stopped::Poisoned(reason),
             None if writer.is_err() || projector.is_err() => {
@@ -328,6 +346,13 @@ const SHARD: u32 = 0;
 
 fn is_full(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::StorageFull
+}
+
+/// Without a store the engine runs as well; its keeper tries again.
+fn open_store(folder: &Path, log: LogId, records: &dyn Records) -> Option<Opened> {
+    keeper::open(folder, log, records)
+        .inspect_err(|error| tracing::warn!(%error, "the store cannot be opened yet"))
+        .ok()
 }
 
 fn new_log_id() -> LogId {

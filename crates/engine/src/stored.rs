@@ -9,7 +9,7 @@ mod facts;
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use postrider_core::attempt::Attempt;
 use postrider_core::delivery::Cell;
 use postrider_core::event::Event;
@@ -43,9 +43,14 @@ pub enum StoredError {
 }
 
 impl StoredError {
-    /// Whether the store is to be set aside for it.
-    pub fn is_the_stores(&self) -> bool {
-        matches!(self, StoredError::Store(_) | StoredError::Strange(_))
+    /// Whether it says that the store cannot be relied on.
+    fn is_the_stores(&self) -> bool {
+        match self {
+            StoredError::Strange(_) => true,
+            // What the system refuses now it may give later.
+            StoredError::Store(error) => !matches!(error, postrider_store::ReadError::Unavailable(_)),
+            StoredError::Down | StoredError::Log(_) | StoredError::Decode(_) => false,
+        }
     }
 }
 
@@ -53,6 +58,8 @@ impl StoredError {
 pub struct Stored {
     state: RwLock<State>,
     facts: Facts,
+    /// What a reader found wrong with the store.
+    doubt: Mutex<Option<String>>,
 }
 
 /// Whether there is a store.
@@ -60,7 +67,7 @@ enum State {
     /// None, ever: nothing lies below W.
     Nothing,
     /// A store that can be asked.
-    Kept(Store),
+    Open(Store),
     /// It failed, and another one is not there yet.
     Down,
 }
@@ -77,19 +84,25 @@ pub struct FiledAttempt {
 }
 
 impl Stored {
-    /// Of a log that nothing was derived from: W is 0.
-    pub fn nothing(records: Arc<dyn Records>) -> Stored {
-        Stored { state: RwLock::new(State::Nothing), facts: Facts::new(records) }
+    /// Of this log and, if anything was derived from it, this store.
+    pub fn new(records: Arc<dyn Records>, store: Option<Store>) -> Stored {
+        let state = RwLock::new(store.map_or(State::Nothing, State::Open));
+        Stored { state, facts: Facts::new(records), doubt: Mutex::default() }
     }
 
     /// From now on what lies below the store's W is read through it.
-    pub fn keep(&self, store: Store) {
-        *self.state.write() = State::Kept(store);
+    pub fn open(&self, store: Store) {
+        *self.state.write() = State::Open(store);
     }
 
-    /// From now on nothing below W can be read.
-    pub fn drop_store(&self) {
-        *self.state.write() = State::Down;
+    /// From now on nothing below W can be read, if anything `is_below` it.
+    pub fn close(&self, is_below: bool) {
+        *self.state.write() = if is_below { State::Down } else { State::Nothing };
+    }
+
+    /// Why the store is to be set aside, if a reader has found that it is.
+    pub fn doubt(&self) -> Option<String> {
+        self.doubt.lock().take()
     }
 
     /// Looks at what lies below W. The store's next commit waits for the look at its end: so look in steps.
@@ -99,11 +112,17 @@ impl Stored {
     pub fn view<T>(&self, look: impl FnOnce(&View<'_>) -> Result<T, StoredError>) -> Result<T, StoredError> {
         let store = match &*self.state.read() {
             State::Nothing => None,
-            State::Kept(store) => Some(store.clone()),
+            State::Open(store) => Some(store.clone()),
             State::Down => return Err(StoredError::Down),
         };
         let first = self.facts.first();
-        look(&View { reader: store.as_ref().map(Store::read), facts: &self.facts, first })
+        let looked = look(&View { reader: store.as_ref().map(Store::read), facts: &self.facts, first });
+        if let Err(error) = &looked
+            && error.is_the_stores()
+        {
+            self.doubt.lock().get_or_insert_with(|| error.to_string());
+        }
+        looked
     }
 
     /// A fact, be it below W or above; `None` when the log no longer has it, or has nothing there.
@@ -112,6 +131,27 @@ impl Stored {
     /// When the log cannot be read.
     pub fn record(&self, at: Position) -> Result<Option<Record>, StoredError> {
         self.facts.record(at)
+    }
+
+    /// The log's first block.
+    pub fn first(&self) -> u64 {
+        self.facts.first()
+    }
+
+    /// The event that was accepted at `at`, as the fact at `record` has it; `None` when it has not.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn event_at(&self, record: Position, at: Position) -> Result<Option<Arc<Event>>, StoredError> {
+        self.facts.event_at(record, at)
+    }
+
+    /// A delivery as its newest fact says, which lies at `newest`.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or says nothing of that delivery there.
+    pub fn cell_at(&self, key: DeliveryKey, newest: Position) -> Result<Option<Cell>, StoredError> {
+        self.facts.cell_at(key, newest)
     }
 
     /// The attempts of a delivery from its last one back, newest first, as far as the log has them; at most `max`.
@@ -156,8 +196,7 @@ impl View<'_> {
         if at.block() >= self.covered() {
             return Ok(None);
         }
-        let record = self.facts.record(self.payload_of(at)?)?;
-        Ok(record.and_then(|record| event_of(record, at)))
+        self.facts.event_at(self.payload_of(at)?, at)
     }
 
     /// The event that has this id in this workspace.
@@ -192,6 +231,24 @@ impl View<'_> {
         Ok(event.block() >= self.first || self.payload_of(event)?.block() >= self.first)
     }
 
+    /// The next `max` places of a workspace's events from a position on, oldest first; also of events that the log no longer has.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn events_up(
+        &self,
+        workspace: WorkspaceId,
+        from: Position,
+        max: usize,
+    ) -> Result<Vec<EventPlace>, StoredError> {
+        Ok(self.reader.as_ref().map_or(Ok(Vec::new()), |reader| reader.events_up(workspace, from, max))?)
+    }
+
+    /// No record of the day that `time` lies in, or of a later one, lies before this position: see [`Reader::day_begin`].
+    pub fn day_begin(&self, time: Time) -> Option<Position> {
+        self.reader.as_ref()?.day_begin(time)
+    }
+
     /// The fact that erased an event's payload, and when it did.
     ///
     /// # Errors
@@ -202,7 +259,7 @@ impl View<'_> {
         match self.facts.record(at)? {
             Some(Record { fact: Fact::EventErased { event: of, .. }, time, .. }) if of == event => Ok(Some((at, time))),
             Some(_) => Err(StoredError::Strange(at)),
-            None => self.gone(at),
+            None => self.facts.gone(at),
         }
     }
 
@@ -221,7 +278,7 @@ impl View<'_> {
                 let event = self.event(key.event)?;
                 Ok(event.and_then(|event| event_cells(&event).nth(key.ordinal as usize)))
             }
-            Some(newest) => self.cell_at(key, newest),
+            Some(newest) => self.facts.cell_at(key, newest),
         }
     }
 
@@ -298,33 +355,6 @@ impl View<'_> {
         max: usize,
     ) -> Result<Vec<EventPlace>, StoredError> {
         Ok(self.reader.as_ref().map_or(Ok(Vec::new()), |reader| reader.events(workspace, before, max))?)
-    }
-
-    /// The delivery as the fact at `newest` says.
-    fn cell_at(&self, key: DeliveryKey, newest: Position) -> Result<Option<Cell>, StoredError> {
-        let Some(record) = self.facts.record(newest)? else { return self.gone(newest) };
-        let is_it = |cell: &&Cell| cell.key == key;
-        let cell = match &record.fact {
-            Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => {
-                Some(cell).filter(is_it)
-            }
-            Fact::EventErased { cancelled: cells, .. } | Fact::EventCarried { cells, .. } => cells.iter().find(is_it),
-            _ => None,
-        };
-        cell.map(|cell| Some(*cell)).ok_or(StoredError::Strange(newest))
-    }
-
-    /// What the log has let go of since the view began is not there; anything else should be.
-    fn gone<T>(&self, at: Position) -> Result<Option<T>, StoredError> {
-        if at.block() < self.facts.first() { Ok(None) } else { Err(StoredError::Strange(at)) }
-    }
-}
-
-/// The event that a record accepts or carries, if it is the one that was accepted at `at`.
-fn event_of(record: Record, at: Position) -> Option<Arc<Event>> {
-    match record.fact {
-        Fact::EventAccepted(event) | Fact::EventCarried { event, .. } => Some(event).filter(|event| event.at == at),
-        _ => None,
     }
 }
 

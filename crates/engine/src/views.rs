@@ -1,65 +1,67 @@
 //! What readers see of events, deliveries and attempts: derived from the facts, newest state only.
 //!
-//! The projector feeds it after each durable turn; queries in `query` read it under a shared lock that the writer never takes. Bodies and
-//! payloads are not here: a reader fetches them from the log by position. Until the store exists everything is in RAM.
+//! The projector feeds it after each durable turn. Here is what is always in RAM: the directory, each webhook's health, and the *tail*, which
+//! says where the facts above W lie. What lies below W the store knows. Either way the facts themselves are read from the log: a [`Look`]
+//! asks tail, store and log, in this order, and every query goes through one.
 
+mod cells;
 mod explain;
-mod forget;
 mod health;
+mod lists;
+mod look;
 mod page;
 mod past;
-mod query;
+mod tail;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use postrider_core::attempt::{Attempt, Outcome};
+use postrider_core::attempt::Attempt;
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::directory::Directory;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::event_cells;
-use postrider_core::{AttemptId, DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
+use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
 pub use explain::{Explanation, Verdict};
 use health::Summary;
 pub use health::{WebhookHealth, WindowFigures};
-pub use page::{Cursor, CursorError, Page, PageQuery, paginate, read_cursor};
+pub use lists::{DeliveryFilter, EventFilter, LogFilter};
+pub use look::Look;
+pub use page::{Cursor, CursorError, ListName, Page, PageQuery, paginate, read_cursor};
 pub use past::ReplayCount;
-pub use query::{DeliveryFilter, EventFilter, LogFilter};
+use tail::Tail;
 
-/// All workspaces' events, deliveries and attempts.
+/// What readers see and is in RAM.
 #[derive(Default)]
 pub struct Views {
     directory: Directory,
-    workspaces: BTreeMap<WorkspaceId, WorkspaceView>,
-    /// During a replay: attempts of events that are let go, or that come back further on.
-    orphans: Option<BTreeMap<Position, Vec<Record>>>,
-}
-
-#[derive(Default)]
-struct WorkspaceView {
-    events: BTreeMap<Position, Arc<Event>>,
-    ids: BTreeMap<EventId, Position>,
-    /// Events whose payload is gone, and since when.
-    erased: BTreeMap<Position, Time>,
-    deliveries: BTreeMap<DeliveryKey, DeliveryRow>,
-    logs: BTreeMap<WebhookId, BTreeMap<AttemptId, LogEntry>>,
     /// Of the webhooks that there are.
-    health: BTreeMap<WebhookId, Summary>,
-    /// Event that was carried → the fact beside which its payload lies.
-    carried: BTreeMap<Position, Position>,
+    health: BTreeMap<WebhookId, (WorkspaceId, Summary)>,
+    tail: Tail,
+    /// During the replay of a log that begins later.
+    replay: Option<Replayed>,
 }
 
-/// A delivery with its event and the attempts it has had.
+/// What a replay knows of events from before the log's beginning.
+struct Replayed {
+    first: u64,
+    /// The tail need not take what the store has.
+    covered: u64,
+    /// Those that it has met again, carried: facts about the others say nothing.
+    carried: BTreeSet<Position>,
+}
+
+/// A delivery with its event.
 #[derive(Clone, Debug)]
 pub struct DeliveryRow {
     /// As it stands.
     pub cell: Cell,
     /// What it delivers.
     pub event: Arc<Event>,
-    /// Oldest first.
-    pub attempts: Vec<AttemptId>,
 }
 
 /// One entry of a webhook's log: one attempt.
@@ -75,6 +77,8 @@ pub struct LogEntry {
     pub attempt: Attempt,
     /// When the next one is due, if this one led to another.
     pub next_attempt_at: Option<Time>,
+    /// The projection revision that the body was rendered from; `None` for a test.
+    pub revision: Option<Position>,
 }
 
 /// What an attempt was of.
@@ -105,56 +109,60 @@ impl Subject {
 }
 
 impl Views {
+    /// Empty, to be fed with all of a log that begins with block `first`, beside a store that covers what lies below `covered`.
+    pub fn for_replay(first: u64, covered: u64) -> Views {
+        Views { replay: Some(Replayed { first, covered, carried: BTreeSet::new() }), ..Views::default() }
+    }
+
+    /// Ends the replay.
+    pub fn settle(&mut self) {
+        if let Some(replay) = self.replay.take() {
+            self.forget_below(replay.first);
+        }
+    }
+
     /// Takes in a fact.
     pub fn apply(&mut self, record: &Record) {
         self.directory.apply(record);
+        if self.replay.as_ref().is_none_or(|replay| record.position.block() >= replay.covered) {
+            self.tail.apply(record);
+        }
         match &record.fact {
-            Fact::EventAccepted(event) => self.accept(event),
-            Fact::EventCarried { event, cells } => self.carry(event, cells, record.position),
+            Fact::EventAccepted(event) => event_cells(event).for_each(|cell| self.follow(&cell, None)),
+            Fact::EventCarried { event, cells } => {
+                let is_new = !self.knows(event.at);
+                if let Some(replay) = &mut self.replay {
+                    replay.carried.insert(event.at);
+                }
+                if is_new {
+                    cells.iter().for_each(|cell| self.follow(cell, None));
+                }
+            }
             Fact::AttemptFinished { cell, was, attempt } => {
-                // An attempt can outlive its workspace.
-                let Some(workspace) = self.workspaces.get_mut(&cell.workspace) else { return };
-                // And its webhook.
-                if let Some(summary) = workspace.health.get_mut(&cell.webhook) {
+                // An attempt can outlive its webhook.
+                if let Some((_, summary)) = self.health.get_mut(&cell.webhook) {
                     summary.note(attempt, record.time);
                 }
-                self.put_cell(cell, *was);
-                self.file(record, cell, attempt);
+                self.follow(cell, Some(*was));
             }
-            Fact::RetryRequested { cell, was } => self.put_cell(cell, *was),
-            Fact::DeliveryAdded { cell } => self.add(cell),
-            Fact::EventErased { workspace, event, cancelled } => {
-                for cell in cancelled {
-                    self.put_cell(cell, Was { status: Status::Pending, due: cell.due });
-                }
-                let view = self.workspaces.get_mut(workspace);
-                if let Some(view) = view.filter(|view| view.events.contains_key(event)) {
-                    view.erased.insert(*event, record.time);
-                }
-            }
-            Fact::TestFinished { workspace, webhook, event_id, event_type, attempt } => {
-                self.workspaces.entry(*workspace).or_default().log(LogEntry {
-                    position: record.position,
-                    subject: Subject::Test(event_id.clone(), event_type.clone()),
-                    webhook: *webhook,
-                    attempt: attempt.clone(),
-                    next_attempt_at: None,
-                });
+            Fact::RetryRequested { cell, was } => self.follow(cell, Some(*was)),
+            Fact::DeliveryAdded { cell } => self.follow(cell, None),
+            Fact::EventErased { cancelled, .. } => {
+                let was = |cell: &Cell| Was { status: Status::Pending, due: cell.due };
+                cancelled.iter().for_each(|cell| self.follow(cell, Some(was(cell))));
             }
             Fact::WebhookCreated(webhook)
             | Fact::WebhookChanged(webhook)
             | Fact::Restated(Restated::Webhook(webhook)) => {
-                let view = self.workspaces.entry(webhook.workspace).or_default();
-                view.health.entry(webhook.id).or_default();
+                self.health.entry(webhook.id).or_insert_with(|| (webhook.workspace, Summary::default()));
             }
             // Its attempts stay visible in its deliveries.
             Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => {
-                self.workspaces.values_mut().for_each(|view| drop(view.health.remove(id)));
+                self.health.remove(id);
             }
-            Fact::WorkspaceDeleted { id } => {
-                self.workspaces.remove(id);
-            }
-            Fact::WorkspaceCreated { .. }
+            Fact::WorkspaceDeleted { id } => self.health.retain(|_, (workspace, _)| workspace != id),
+            Fact::TestFinished { .. }
+            | Fact::WorkspaceCreated { .. }
             | Fact::Restated(_)
             | Fact::ReplayStarted(_)
             | Fact::ReplayAdvanced { .. }
@@ -166,90 +174,50 @@ impl Views {
         }
     }
 
-    /// What is not known is not followed: it is let go, or comes back further on.
-    fn put_cell(&mut self, cell: &Cell, was: Was) {
-        let Some(view) = self.workspaces.get_mut(&cell.workspace) else { return };
-        let Some(row) = view.deliveries.get_mut(&cell.key) else { return };
-        row.cell = *cell;
-        if let Some(summary) = view.health.get_mut(&cell.webhook) {
-            summary.follow(cell, Some(was));
+    /// Lets go of what lies in blocks below `first`, with which the log begins now.
+    pub fn forget_below(&mut self, first: u64) {
+        self.directory.forget_below(first);
+        self.tail.forget_below(first);
+    }
+
+    /// Lets go of what the store knows: a bounded part of what lies in blocks below `covered`. True: there is more.
+    pub fn forget_covered(&mut self, covered: u64) -> bool {
+        self.tail.forget_some(covered)
+    }
+
+    /// A delivery of an event that is known has changed, or begun where it `was` nothing.
+    fn follow(&mut self, cell: &Cell, was: Option<Was>) {
+        if self.knows(cell.key.event)
+            && let Some((_, summary)) = self.health.get_mut(&cell.webhook)
+        {
+            summary.follow(cell, was);
         }
     }
 
-    /// A replay has added a delivery. That of an event which is not known comes back with it.
-    fn add(&mut self, cell: &Cell) {
-        let Some(view) = self.workspaces.get_mut(&cell.workspace) else { return };
-        let Some(event) = view.events.get(&cell.key.event).cloned() else { return };
-        view.deliveries.insert(cell.key, DeliveryRow { cell: *cell, event, attempts: Vec::new() });
-        if let Some(summary) = view.health.get_mut(&cell.webhook) {
-            summary.follow(cell, None);
+    fn knows(&self, event: Position) -> bool {
+        self.replay.as_ref().is_none_or(|replay| event.block() >= replay.first || replay.carried.contains(&event))
+    }
+
+    /// A delivery's status as clients see it: pending deliveries of a webhook that is gone are cancelled without a fact of their own.
+    fn status_of(&self, cell: &Cell) -> Status {
+        match cell.status {
+            Status::Pending if self.directory.webhook(cell.webhook).is_none() => Status::Cancelled,
+            status => status,
         }
     }
 
-    /// An attempt becomes an entry of its webhook's log.
-    fn file(&mut self, record: &Record, cell: &Cell, attempt: &Attempt) {
-        let Some(workspace) = self.workspaces.get_mut(&cell.workspace) else { return };
-        let Some(row) = workspace.deliveries.get_mut(&cell.key) else {
-            let orphans = self.orphans.as_mut().map(|orphans| orphans.entry(cell.key.event).or_default());
-            orphans.into_iter().for_each(|of_event| of_event.push(record.clone()));
-            return;
-        };
-        row.attempts.push(attempt.id);
-        let entry = LogEntry {
-            position: record.position,
-            subject: Subject::Delivery(cell.key, Arc::clone(&row.event)),
-            webhook: cell.webhook,
-            attempt: attempt.clone(),
-            next_attempt_at: (attempt.outcome == Outcome::Retrying).then_some(cell.due),
-        };
-        workspace.log(entry);
+    fn has_workspace(&self, workspace: WorkspaceId) -> bool {
+        self.directory.workspace(workspace).is_some()
     }
 
-    fn accept(&mut self, event: &Arc<Event>) {
-        let workspace = self.workspaces.entry(event.workspace).or_default();
-        for cell in event_cells(event) {
-            if let Some(summary) = workspace.health.get_mut(&cell.webhook) {
-                summary.follow(&cell, None);
-            }
-            let row = DeliveryRow { cell, event: Arc::clone(event), attempts: Vec::new() };
-            workspace.deliveries.insert(cell.key, row);
-        }
-        workspace.put_event(event);
+    /// Whether a webhook is or was this workspace's.
+    fn has_webhook(&self, workspace: WorkspaceId, webhook: WebhookId) -> bool {
+        let history = self.directory.history(webhook);
+        history.is_some_and(|history| history.versions()[0].workspace == workspace)
     }
 
-    /// In a replay the event comes back; else it is there, and only its payload has moved.
-    fn carry(&mut self, event: &Arc<Event>, cells: &[Cell], at: Position) {
-        let workspace = self.workspaces.entry(event.workspace).or_default();
-        workspace.carried.insert(event.at, at);
-        if workspace.events.contains_key(&event.at) {
-            return;
-        }
-        workspace.put_event(event);
-        for cell in cells {
-            let row = DeliveryRow { cell: *cell, event: Arc::clone(event), attempts: Vec::new() };
-            workspace.deliveries.insert(cell.key, row);
-            if let Some(summary) = workspace.health.get_mut(&cell.webhook) {
-                summary.follow(cell, None);
-            }
-        }
-        let orphans = self.orphans.as_mut().and_then(|orphans| orphans.remove(&event.at));
-        for record in orphans.into_iter().flatten() {
-            if let Fact::AttemptFinished { cell, attempt, .. } = &record.fact {
-                self.file(&record, cell, attempt);
-            }
-        }
-    }
-}
-
-impl WorkspaceView {
-    fn put_event(&mut self, event: &Arc<Event>) {
-        if event.id.position() != Some(event.at) {
-            self.ids.insert(event.id.clone(), event.at);
-        }
-        self.events.insert(event.at, Arc::clone(event));
-    }
-
-    fn log(&mut self, entry: LogEntry) {
-        self.logs.entry(entry.webhook).or_default().insert(entry.attempt.id, entry);
+    /// How a webhook of this workspace is doing at `now`, which is no earlier than the last fact; `None` when there is no such webhook.
+    pub fn health(&self, workspace: WorkspaceId, webhook: WebhookId, now: Time) -> Option<WebhookHealth> {
+        self.health.get(&webhook).filter(|(of, _)| *of == workspace).map(|(_, summary)| summary.told(now))
     }
 }

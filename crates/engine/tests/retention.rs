@@ -51,7 +51,7 @@ async fn seen(handle: &Handle, workspace: WorkspaceId, webhook: WebhookId) -> Ve
     let events = handle.events(workspace, Default::default(), PAGE).await.unwrap();
     let logs = handle.logs(workspace, webhook, LogFilter::default(), PAGE).await.unwrap();
     let mut seen = vec![format!("{} {} {}", deliveries.total, events.total, logs.total)];
-    seen.extend(deliveries.items.iter().map(|d| format!("{:?} {:?} {:?}", d.row.cell, d.status, d.row.attempts)));
+    seen.extend(deliveries.items.iter().map(|d| format!("{:?} {:?} {:?}", d.row.cell, d.status, d.row.cell.attempts)));
     seen.extend(events.items.iter().map(|event| format!("{event:?}")));
     seen.extend(
         logs.items.iter().map(|a| format!("{:?} {:?} {:?}", a.entry.position, a.entry.attempt, a.response_body)),

@@ -9,8 +9,20 @@ use postrider_log::journal::OpenError;
 
 /// What may lie in a folder in which there is no log yet: what a first start that was cut off leaves, what can be prepared for one, and what
 /// file systems put into an empty volume.
-const HARMLESS: [&str; 9] =
-    ["LOCK", "admin.key", "ballast", "keys", "log", "lost+found", "master.key", "master.new", "postrider.toml"];
+const HARMLESS: [&str; 10] = [
+    "LOCK",
+    "admin.key",
+    "ballast",
+    "keys",
+    "log",
+    "lost+found",
+    "master.key",
+    "master.new",
+    "postrider.toml",
+    "store",
+];
+/// A store that was set aside.
+const STORE_ASIDE: &str = "store.broken-";
 
 /// Refuses a folder that is not empty and not ours, and one whose log is gone: a new log there would have no use for the keys.
 ///
@@ -26,7 +38,8 @@ pub fn check(data: &Path) -> Result<(), StartError> {
         _ => error,
     });
     let names = names.map_err(OpenError::Unavailable)?;
-    if names.iter().any(|name| !HARMLESS.contains(&&**name)) {
+    let is_harmless = |name: &String| HARMLESS.contains(&&**name) || name.starts_with(STORE_ASIDE);
+    if !names.iter().all(is_harmless) {
         return Err(OpenError::Foreign { folder: data.display().to_string() }.into());
     }
     // A key is only ever made for a workspace, of which the log knows.
@@ -50,8 +63,9 @@ mod tests {
     fn a_folder_with_what_a_first_start_leaves_or_finds_is_taken() {
         let data = tempfile::tempdir().unwrap();
         assert!(check(&data.path().join("not-there")).is_ok());
+        fs::create_dir(data.path().join("store.broken-1")).unwrap();
         for name in HARMLESS {
-            if ["keys", "log", "lost+found"].contains(&name) {
+            if ["keys", "log", "lost+found", "store"].contains(&name) {
                 fs::create_dir(data.path().join(name)).unwrap();
             } else {
                 fs::write(data.path().join(name), "").unwrap();

@@ -14,6 +14,7 @@ mod health;
 mod live;
 mod logs;
 mod operations;
+mod paging;
 mod receiver;
 mod replay;
 mod snaily;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use postrider_engine::paginate;
+use postrider_engine::{ListName, paginate};
 
 use crate::auth::{Caller, Catalogue, Read};
 use crate::envelope::{self, List, One};
@@ -21,10 +21,11 @@ pub async fn event_types(
     caller: Caller<Catalogue>,
     Query(parameters): Query<PageParameters>,
 ) -> Result<Response, ApiError> {
-    let query = parameters.page_query()?;
+    let query = parameters.page_query(ListName::Types)?;
     let profile = api.handle().profile_of(caller.workspace)?;
     let entries = entries(&profile);
     let page = paginate(
+        ListName::Types,
         query,
         |cursor| {
             // Places go down along the list, as those of every list do.

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use postrider_core::delivery::Status;
 use postrider_core::{DeliveryKey, WorkspaceId};
-use postrider_engine::{DeliveryDetail, DeliveryFilter, PageQuery};
+use postrider_engine::{DeliveryDetail, DeliveryFilter, ListName, PageQuery};
 
 use super::catalogue::known_type;
 use crate::auth::{All, Caller, Read};
@@ -57,7 +57,7 @@ fn read(
         event_type: known_type(&mut reader, &parameters.event_type, knows_type),
         status: reader.word("status", &parameters.status, &STATUSES, Status::as_str),
     };
-    let query = reader.page(parameters.page_text());
+    let query = reader.page(ListName::Deliveries, parameters.page_text());
     reader.finish((filter, query))
 }
 

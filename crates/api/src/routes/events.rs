@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use postrider_core::{EventId, WebhookId};
-use postrider_engine::{Cursor, EventFilter, PageQuery, paginate};
+use postrider_engine::{Cursor, EventFilter, ListName, PageQuery, paginate};
 
 use super::catalogue::known_type;
 use super::logs::event_id;
@@ -56,7 +56,7 @@ fn read(parameters: EventParameters, knows_type: impl Fn(&str) -> bool) -> Resul
         until: reader.time("until", &parameters.until),
         campaign: parameters.campaign_id.clone(),
     };
-    let query = reader.page(parameters.page_text());
+    let query = reader.page(ListName::Events, parameters.page_text());
     reader.finish((filter, query))
 }
 
@@ -95,7 +95,7 @@ pub async fn explain(
     let mut reader = Reader::default();
     let must = "must be the id of a webhook";
     let webhook = reader.value("webhookId", &parameters.webhook_id, must, |text| text.parse::<WebhookId>().ok());
-    let query = reader.page(parameters.page_text());
+    let query = reader.page(ListName::Explanations, parameters.page_text());
     let (webhook, query) = reader.finish((webhook, query))?;
     let found = api.handle().explain(caller.workspace, id, webhook).await?;
     let found = found.ok_or_else(|| ApiError::not_found("event or webhook"))?;
@@ -103,7 +103,10 @@ pub async fn explain(
         let places = found.iter().rev().map(|explanation| ((explanation.webhook.0, 0), explanation));
         places.filter(move |(place, _)| cursor.is_none_or(|cursor| *place < cursor))
     };
-    Ok(envelope::list(paginate(query, newest_first, |_| true).map(ExplanationView::from), &query))
+    Ok(envelope::list(
+        paginate(ListName::Explanations, query, newest_first, |_| true).map(ExplanationView::from),
+        &query,
+    ))
 }
 
 /// Erases an event's data and cancels what is pending of it. Its attempts stay visible.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use postrider_core::{KeyId, WorkspaceId};
-use postrider_engine::paginate;
+use postrider_engine::{ListName, paginate};
 use secrecy::ExposeSecret;
 
 use crate::auth::{Admin, names_of};
@@ -50,9 +50,10 @@ pub async fn list(
     Id(id): Id<WorkspaceId>,
     Query(parameters): Query<PageParameters>,
 ) -> Result<Response, ApiError> {
-    let query = parameters.page_query()?;
+    let query = parameters.page_query(ListName::Keys)?;
     let workspace = api.handle().workspace(id).ok_or_else(|| ApiError::not_found("workspace"))?;
     let page = paginate(
+        ListName::Keys,
         query,
         |cursor| {
             let places = workspace.keys.values().rev().map(|key| ((key.id.0.to_u64(), 0), key));

@@ -113,8 +113,9 @@ impl Watcher {
         }
         // What is gone or can't be read now is in the log of the webhook, or is not of interest any more.
         let detail = self.handle.ended(ended).await.ok()??;
+        let id = detail.entry.attempt.id.0;
         let attempt = LiveAttempt { webhook_id: ended.webhook.0, entry: LogEntryView::from(&detail) };
-        Some(message("attempt", Some(ended.attempt.0), &attempt))
+        Some(message("attempt", Some(id), &attempt))
     }
 
     /// False once the client is gone, or has taken nothing for too long.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use postrider_core::attempt::Outcome;
 use postrider_core::{EventId, WebhookId};
-use postrider_engine::{LogFilter, PageQuery};
+use postrider_engine::{ListName, LogFilter, PageQuery};
 
 use super::catalogue::known_type;
 use crate::auth::{Caller, Read};
@@ -65,7 +65,7 @@ fn read(parameters: &LogParameters, knows_type: impl Fn(&str) -> bool) -> Result
         since: reader.time("since", &parameters.since),
         until: reader.time("until", &parameters.until),
     };
-    let query = reader.page(parameters.page_text());
+    let query = reader.page(ListName::Logs, parameters.page_text());
     reader.finish((filter, query))
 }
 

@@ -6,7 +6,7 @@ use axum::response::Response;
 use postrider_core::draft;
 use postrider_core::webhook::Webhook;
 use postrider_core::{WebhookId, WorkspaceId};
-use postrider_engine::{SavedWebhook, paginate};
+use postrider_engine::{ListName, SavedWebhook, paginate};
 
 use crate::auth::{All, Caller, Read};
 use crate::envelope::{self, List, One};
@@ -40,10 +40,11 @@ pub async fn list(
     caller: Caller<Read>,
     Query(parameters): Query<PageParameters>,
 ) -> Result<Response, ApiError> {
-    let query = parameters.page_query()?;
+    let query = parameters.page_query(ListName::Webhooks)?;
     let profile = api.handle().profile_of(caller.workspace)?;
     let webhooks = api.handle().webhooks(caller.workspace);
     let page = paginate(
+        ListName::Webhooks,
         query,
         |cursor| {
             let places = webhooks.iter().map(|webhook| ((webhook.id.0, 0), webhook));

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use postrider_core::WorkspaceId;
-use postrider_engine::paginate;
+use postrider_engine::{ListName, paginate};
 use secrecy::ExposeSecret;
 
 use crate::auth::Admin;
@@ -44,9 +44,10 @@ pub async fn list(
     _: Admin,
     Query(parameters): Query<PageParameters>,
 ) -> Result<Response, ApiError> {
-    let query = parameters.page_query()?;
+    let query = parameters.page_query(ListName::Workspaces)?;
     let workspaces = api.handle().workspaces();
     let page = paginate(
+        ListName::Workspaces,
         query,
         |cursor| {
             let places = workspaces.iter().rev().map(|w| ((w.id.0.to_u64(), 0), w));

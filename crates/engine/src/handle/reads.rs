@@ -11,8 +11,9 @@ use postrider_log::ReadError;
 use super::{Handle, READ_PATIENCE, Refused};
 use crate::live::{Ended, Watch};
 use crate::outgoing::{self, Secrets};
+use crate::stored::StoredError;
 use crate::views::{
-    DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Page, PageQuery, Subject, Views,
+    DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Look, Page, PageQuery, Subject,
     WebhookHealth,
 };
 use crate::worker::headers_text;
@@ -82,8 +83,11 @@ impl Handle {
         filter: LogFilter,
         query: PageQuery,
     ) -> Result<Page<AttemptDetail>, Refused> {
-        let page = self.read(move |views| views.logs(workspace, webhook, &filter, query).map(LogEntry::clone)).await?;
-        self.blocking(move |handle| page.map(|entry| handle.detail(entry, false))).await
+        self.look(move |look, handle| {
+            let page = look.logs(workspace, webhook, &filter, query)?;
+            Ok(page.map(|entry| handle.detail(entry)))
+        })
+        .await
     }
 
     /// A page of deliveries, without their attempts.
@@ -96,7 +100,7 @@ impl Handle {
         filter: DeliveryFilter,
         query: PageQuery,
     ) -> Result<Page<DeliveryDetail>, Refused> {
-        self.read(move |views| views.deliveries(workspace, &filter, query).map(|row| bare(row, views))).await
+        self.look(move |look, _| Ok(look.deliveries(workspace, &filter, query)?.map(|row| bare(row, &look)))).await
     }
 
     /// A delivery with its attempts and what each sent; `None` when there is no such delivery.
@@ -104,16 +108,14 @@ impl Handle {
     /// # Errors
     /// When the views are too far behind.
     pub async fn delivery(&self, workspace: WorkspaceId, key: DeliveryKey) -> Result<Option<DeliveryDetail>, Refused> {
-        let found = self.read(move |views| {
-            let row = views.delivery(workspace, key)?;
-            Some((bare(row, views), views.attempts(row).cloned().collect::<Vec<_>>()))
-        });
-        let Some((mut delivery, entries)) = found.await? else {
-            return Ok(None);
-        };
-        delivery.attempts =
-            self.blocking(move |h| entries.into_iter().map(|entry| h.detail(entry, true)).collect()).await?;
-        Ok(Some(delivery))
+        self.look(move |look, handle| {
+            let Some(row) = look.delivery(workspace, key)? else { return Ok(None) };
+            let attempts = look.attempts(&row)?;
+            let sent = Sent { payload: look.payload_of(key.event)?, is_erased: look.erased_at(key.event)?.is_some() };
+            let attempts = attempts.into_iter().map(|entry| handle.whole_detail(entry, &sent)).collect();
+            Ok(Some(DeliveryDetail { attempts, ..bare(row, &look) }))
+        })
+        .await
     }
 
     /// A page of events.
@@ -126,9 +128,9 @@ impl Handle {
         filter: EventFilter,
         query: PageQuery,
     ) -> Result<Page<EventSummary>, Refused> {
-        self.read(move |views| {
-            let summary = |event| EventSummary { event: Arc::clone(event), deliveries: views.deliveries_of(event) };
-            views.events(workspace, &filter, query).map(summary)
+        self.look(move |look, _| {
+            let summary = |event: Arc<Event>| Ok(EventSummary { deliveries: look.deliveries_of(&event)?, event });
+            look.events(workspace, &filter, query)?.try_map(summary)
         })
         .await
     }
@@ -138,37 +140,29 @@ impl Handle {
     /// # Errors
     /// When the views are too far behind.
     pub async fn event(&self, workspace: WorkspaceId, id: EventId) -> Result<Option<EventDetail>, Refused> {
-        loop {
-            let id = id.clone();
-            let found = self.read(move |views| {
-                let (event, rows) = views.event(workspace, &id)?;
-                let deliveries = rows.into_iter().map(|row| bare(row, views)).collect();
-                Some((Arc::clone(event), deliveries, views.erased_at(event), views.payload_of(event)))
-            });
-            let Some((event, deliveries, erased_at, at)) = found.await? else {
-                return Ok(None);
-            };
-            let data = match erased_at {
-                Some(_) => None,
-                None => match self.blocking(move |handle| handle.0.shared.records.payload(at)).await? {
-                    // Erased or carried between the two looks, which the next look sees.
-                    Ok(None) | Err(ReadError::Erased(_)) if self.was_moved(workspace, &event, at).await? => continue,
-                    Ok(data) => data,
-                    Err(error) => {
-                        tracing::error!(%at, %error, "a payload cannot be read");
-                        None
-                    }
-                },
-            };
-            return Ok(Some(EventDetail { event, data, erased_at, deliveries }));
-        }
-    }
-
-    async fn was_moved(&self, workspace: WorkspaceId, event: &Event, payload: Position) -> Result<bool, Refused> {
-        self.read(|views| {
-            let now =
-                views.event(workspace, &event.id).map(|(event, _)| (views.erased_at(event), views.payload_of(event)));
-            now != Some((None, payload))
+        self.look(move |look, handle| {
+            loop {
+                let Some(event) = look.event_with_id(workspace, &id)? else { return Ok(None) };
+                let (erased_at, at) = (look.erased_at(event.at)?, look.payload_of(event.at)?);
+                let data = match erased_at {
+                    Some(_) => None,
+                    None => match handle.0.shared.records.payload(at) {
+                        // Erased or carried between the two looks, which the next look sees.
+                        Ok(None) | Err(ReadError::Erased(_))
+                            if look.erased_at(event.at)?.is_some() || look.payload_of(event.at)? != at =>
+                        {
+                            continue;
+                        }
+                        Ok(data) => data,
+                        Err(error) => {
+                            tracing::error!(%at, %error, "a payload cannot be read");
+                            None
+                        }
+                    },
+                };
+                let deliveries = look.deliveries_in(&event)?.into_iter().map(|row| bare(row, &look)).collect();
+                return Ok(Some(EventDetail { event, data, erased_at, deliveries }));
+            }
         })
         .await
     }
@@ -183,7 +177,7 @@ impl Handle {
         id: EventId,
         webhook: Option<WebhookId>,
     ) -> Result<Option<Vec<Explanation>>, Refused> {
-        self.read(move |views| views.explain(workspace, &id, webhook)).await
+        self.look(move |look, _| look.explain(workspace, &id, webhook)).await
     }
 
     /// How a webhook is doing; `None` when there is no such webhook.
@@ -191,7 +185,8 @@ impl Handle {
     /// # Errors
     /// When the views are too far behind.
     pub async fn health(&self, workspace: WorkspaceId, webhook: WebhookId) -> Result<Option<WebhookHealth>, Refused> {
-        self.read(move |views| views.health(workspace, webhook, self.0.clock.now())).await
+        self.projected().await?;
+        Ok(self.0.shared.views.read().health(workspace, webhook, self.0.clock.now()))
     }
 
     /// Watches the attempts of all workspaces as they end, tests too; [`Handle::ended`] shows one.
@@ -204,37 +199,40 @@ impl Handle {
     /// # Errors
     /// When the engine is overloaded.
     pub async fn ended(&self, ended: Ended) -> Result<Option<AttemptDetail>, Refused> {
-        let Some(entry) = self.read(move |views| views.entry(&ended).cloned()).await? else {
-            return Ok(None);
-        };
-        self.blocking(move |handle| Some(handle.detail(entry, false))).await
+        self.look(move |look, handle| Ok(look.entry(ended.position)?.map(|entry| handle.detail(entry)))).await
     }
 
-    /// Waits until the views have taken in all that was durable when this was called, then reads.
-    pub(super) async fn read<T>(&self, look: impl FnOnce(&Views) -> T) -> Result<T, Refused> {
+    /// Waits until the views have taken in all that was durable when this was called.
+    async fn projected(&self) -> Result<(), Refused> {
         let shared = &self.0.shared;
         let end = shared.durable_end();
         let mut projected = shared.projected.subscribe();
         let reached = tokio::time::timeout(READ_PATIENCE, projected.wait_for(|at| *at >= end)).await;
-        if !matches!(reached, Ok(Ok(_))) {
-            return Err(Refused::Overloaded);
-        }
-        Ok(look(&shared.views.read()))
+        if matches!(reached, Ok(Ok(_))) { Ok(()) } else { Err(Refused::Overloaded) }
     }
 
-    /// Reading the log is file I/O: not on the caller's runtime.
-    async fn blocking<T: Send + 'static>(
+    /// Looks once that is so. Looking is file I/O: not on the caller's runtime.
+    pub(super) async fn look<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Handle) -> T + Send + 'static,
+        look: impl FnOnce(Look<'_>, &Handle) -> Result<T, StoredError> + Send + 'static,
     ) -> Result<T, Refused> {
+        self.projected().await?;
         let handle = self.clone();
-        tokio::task::spawn_blocking(move || work(&handle)).await.map_err(|_| Refused::Closed)
+        let looked = tokio::task::spawn_blocking(move || look(handle.0.shared.look(), &handle)).await;
+        looked.map_err(|_| Refused::Closed)?.map_err(|error| {
+            tracing::error!(%error, "what happened earlier cannot be read");
+            Refused::Unreadable
+        })
     }
 
-    fn detail(&self, entry: LogEntry, with_request: bool) -> AttemptDetail {
+    fn detail(&self, entry: LogEntry) -> AttemptDetail {
         let response_body = self.payload(entry.position).unwrap_or_default();
-        let request = if with_request { self.request_of(&entry) } else { None };
-        AttemptDetail { entry, response_body, request }
+        AttemptDetail { entry, response_body, request: None }
+    }
+
+    fn whole_detail(&self, entry: LogEntry, sent: &Sent) -> AttemptDetail {
+        let request = self.request_of(&entry, sent);
+        AttemptDetail { request, ..self.detail(entry) }
     }
 
     /// What lies beside a record, if anything does. Of a payload that can't be read the process's own log says so.
@@ -246,27 +244,29 @@ impl Handle {
     }
 
     /// The request of an attempt, made again from the webhook's version that it was sent with.
-    fn request_of(&self, entry: &LogEntry) -> Option<SentRequest> {
+    fn request_of(&self, entry: &LogEntry, sent: &Sent) -> Option<SentRequest> {
         let Subject::Delivery(key, event) = &entry.subject else { return None };
         let shared = &self.0.shared;
         let webhook = shared.webhook_at(entry.webhook, entry.attempt.webhook_version)?;
-        let (is_erased, at, revision) = {
-            let views = shared.views.read();
-            let revision = views.delivery(event.workspace, *key)?.cell.revision;
-            (views.erased_at(event).is_some(), views.payload_of(event), revision)
-        };
         // Of data that can't be read no body is made up.
-        let data = if is_erased { None } else { self.payload(at) };
+        let data = if sent.is_erased { None } else { self.payload(sent.payload) };
         let directory = shared.directory.read();
         let profile = directory.profile(event.profile)?;
         let mut headers = outgoing::webhook_headers(&webhook, profile, Secrets::Masked).ok()?;
         outgoing::attempt_headers(&mut headers, &event.id, Some(*key), entry.attempt.number);
         outgoing::masked_signature(&mut headers, &webhook, &event.id, entry.attempt.started);
-        let body = data.and_then(|data| outgoing::body(&directory, event, &webhook, revision, &data));
+        let body = data.zip(entry.revision);
+        let body = body.and_then(|(data, revision)| outgoing::body(&directory, event, &webhook, revision, &data));
         Some(SentRequest { headers: headers_text(&headers), body })
     }
 }
 
-fn bare(row: &DeliveryRow, views: &Views) -> DeliveryDetail {
-    DeliveryDetail { row: row.clone(), status: views.status_of(&row.cell), attempts: Vec::new() }
+/// Where the data of the event lies that a request was of.
+struct Sent {
+    payload: Position,
+    is_erased: bool,
+}
+
+fn bare(row: DeliveryRow, look: &Look<'_>) -> DeliveryDetail {
+    DeliveryDetail { status: look.status_of(&row.cell), row, attempts: Vec::new() }
 }

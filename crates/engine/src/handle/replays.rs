@@ -36,8 +36,12 @@ impl Handle {
         if !faults.is_empty() {
             return Err(Refused::Invalid(faults));
         }
-        let reach = Reach { workspace, webhook, wish, from: Position::default(), to: Position::from_u64(u64::MAX) };
-        self.read(|views| views.count_replay(reach, &target.settings)).await
+        let wish = wish.clone();
+        self.look(move |look, _| {
+            let (from, to) = (Position::default(), Position::from_u64(u64::MAX));
+            look.count_replay(Reach { workspace, webhook, wish: &wish, from, to }, &target.settings)
+        })
+        .await
     }
 
     /// Begins a replay. It is durable when this returns, and goes on over restarts.
@@ -89,8 +93,9 @@ impl Handle {
         let remaining = match target {
             None => Some(0),
             Some(target) => {
-                let count = self.read(|views| views.count_replay(Reach::left(&replay), &target.settings)).await?;
-                count.map(|count| count.matched)
+                let left = replay.clone();
+                let count = self.look(move |look, _| look.count_replay(Reach::left(&left), &target.settings));
+                count.await?.map(|count| count.matched)
             }
         };
         Ok(ReplayProgress { replay, remaining })

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use postrider_core::Position;
-use postrider_core::fact::Record;
+use postrider_core::delivery::Cell;
+use postrider_core::event::Event;
+use postrider_core::fact::{Fact, Record};
+use postrider_core::{DeliveryKey, Position};
 use postrider_log::{Block, codec};
 
 use super::StoredError;
@@ -55,6 +57,33 @@ impl Facts {
         let Some(block) = self.block(at.block())? else { return Ok(None) };
         let Some(fact) = block.fact(at.index()) else { return Ok(None) };
         Ok(Some(codec::decode(at, block.time(), fact)?))
+    }
+
+    /// See [`Stored::event_at`](super::Stored::event_at).
+    pub fn event_at(&self, record: Position, at: Position) -> Result<Option<Arc<Event>>, StoredError> {
+        Ok(self.record(record)?.and_then(|record| match record.fact {
+            Fact::EventAccepted(event) | Fact::EventCarried { event, .. } => Some(event).filter(|event| event.at == at),
+            _ => None,
+        }))
+    }
+
+    /// See [`Stored::cell_at`](super::Stored::cell_at).
+    pub fn cell_at(&self, key: DeliveryKey, newest: Position) -> Result<Option<Cell>, StoredError> {
+        let Some(record) = self.record(newest)? else { return self.gone(newest) };
+        let is_it = |cell: &&Cell| cell.key == key;
+        let cell = match &record.fact {
+            Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => {
+                Some(cell).filter(is_it)
+            }
+            Fact::EventErased { cancelled: cells, .. } | Fact::EventCarried { cells, .. } => cells.iter().find(is_it),
+            _ => None,
+        };
+        cell.map(|cell| Some(*cell)).ok_or(StoredError::Strange(newest))
+    }
+
+    /// What the log has let go of is not there; anything else should be.
+    pub fn gone<T>(&self, at: Position) -> Result<Option<T>, StoredError> {
+        if at.block() < self.first() { Ok(None) } else { Err(StoredError::Strange(at)) }
     }
 
     fn block(&self, number: u64) -> Result<Option<Block>, StoredError> {

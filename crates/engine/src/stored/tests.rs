@@ -21,7 +21,7 @@ struct Scene {
 impl Scene {
     fn new() -> Scene {
         let stage = Stage::new();
-        let stored = Stored::nothing(Arc::new(stage.reader.clone()));
+        let stored = Stored::new(Arc::new(stage.reader.clone()), None);
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let mut scene = Scene { stage, folder, stored, writer: None, taken: Position::default() };
         scene.open();
@@ -29,14 +29,14 @@ impl Scene {
     }
 
     fn open(&mut self) {
-        self.stored.drop_store();
+        self.stored.close(true);
         self.writer = None;
         let reader = &self.stage.reader;
         let chain_at = |block| reader.chain_before(block).unwrap().map(|hash| hash.0);
         let Opened { store, writer, set_aside, .. } =
             Store::open(&self.folder.path().join("store"), LogIdentity { log: LOG.0, chain_at: &chain_at }).unwrap();
         assert_eq!(set_aside, None);
-        self.stored.keep(store);
+        self.stored.open(store);
         self.writer = Some(writer);
         self.taken = Position::default();
     }
@@ -148,10 +148,10 @@ fn without_a_store_nothing_lies_below_w_and_a_failed_one_is_down() {
     let mut stage = Stage::new();
     stage.publish(0, "EMAIL_SENT", None);
     stage.end_block();
-    let stored = Stored::nothing(Arc::new(stage.reader.clone()));
+    let stored = Stored::new(Arc::new(stage.reader.clone()), None);
     let event = stage.events.values().next().unwrap();
     let found = stored.view(|view| Ok((view.covered(), view.event(event.at)?, view.events(event.workspace, None, 9)?)));
     assert_eq!(found.unwrap(), (0, None, Vec::new()));
-    stored.drop_store();
+    stored.close(true);
     assert!(matches!(stored.view(|_| Ok(())), Err(StoredError::Down)));
 }

@@ -1,11 +1,12 @@
 //! Why a webhook got an event, or did not: the filter evaluated again on what the webhook was when the event was accepted.
 
-use postrider_core::delivery::Status;
+use postrider_core::delivery::{Cell, Status};
 use postrider_core::event::Event;
 use postrider_core::webhook::{History, Unwanted};
 use postrider_core::{DeliveryKey, EventId, WebhookId, WorkspaceId};
 
-use super::{Views, WorkspaceView};
+use super::{Look, Views};
+use crate::stored::StoredError;
 
 /// What became of an event for one webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,28 +58,37 @@ fn verdict(history: &History, event: &Event) -> Verdict {
     }
 }
 
-impl Views {
+impl Look<'_> {
     /// What became of an event for each webhook that there is or was when it came, or for the one that is named; `None` when there is no such
     /// event, or no such webhook ever was.
-    pub fn explain(&self, workspace: WorkspaceId, id: &EventId, named: Option<WebhookId>) -> Option<Vec<Explanation>> {
-        let view = self.workspaces.get(&workspace)?;
-        let event = view.event(id)?;
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn explain(
+        &self,
+        workspace: WorkspaceId,
+        id: &EventId,
+        named: Option<WebhookId>,
+    ) -> Result<Option<Vec<Explanation>>, StoredError> {
+        let Some(event) = self.event_with_id(workspace, id)? else { return Ok(None) };
+        let cells = self.cells_of(&event)?;
+        let views = self.views.read();
         if let Some(webhook) = named {
-            return Some(vec![self.explain_one(view, event, webhook)?]);
+            return Ok(views.explain_one(&event, &cells, webhook).map(|explanation| vec![explanation]));
         }
-        let histories = self.directory.histories_in(workspace);
+        let histories = views.directory.histories_in(workspace);
         let concerned = histories.filter(|(_, history)| history.deleted().is_none_or(|at| at > event.at));
-        concerned.map(|(webhook, _)| self.explain_one(view, event, webhook)).collect()
+        Ok(concerned.map(|(webhook, _)| views.explain_one(&event, &cells, webhook)).collect())
     }
+}
 
-    fn explain_one(&self, view: &WorkspaceView, event: &Event, webhook: WebhookId) -> Option<Explanation> {
+impl Views {
+    /// `cells` are all of the event's.
+    fn explain_one(&self, event: &Event, cells: &[Cell], webhook: WebhookId) -> Option<Explanation> {
         let is_theirs = |history: &&History| history.versions()[0].workspace == event.workspace;
         let history = self.directory.history(webhook).filter(is_theirs)?;
-        let ordinal = event.chosen.iter().position(|chosen| chosen.webhook == webhook);
-        let delivery = ordinal.map(|ordinal| DeliveryKey { event: event.at, ordinal: ordinal as u32 });
-        let delivery = delivery.or_else(|| view.added_for(event.at, webhook));
-        let row = delivery.and_then(|key| view.deliveries.get(&key));
-        let verdict = row.map_or_else(|| verdict(history, event), |row| Verdict::Chosen(self.status_of(&row.cell)));
-        Some(Explanation { webhook, verdict, delivery })
+        let cell = cells.iter().find(|cell| cell.webhook == webhook);
+        let verdict = cell.map_or_else(|| verdict(history, event), |cell| Verdict::Chosen(self.status_of(cell)));
+        Some(Explanation { webhook, verdict, delivery: cell.map(|cell| cell.key) })
     }
 }

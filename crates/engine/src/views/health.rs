@@ -10,11 +10,10 @@ mod windows;
 
 use std::collections::BTreeMap;
 
+use postrider_core::Time;
 use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
-use postrider_core::{Time, WebhookId, WorkspaceId};
 
-use super::Views;
 pub use windows::WindowFigures;
 use windows::Windows;
 
@@ -25,7 +24,8 @@ pub struct WebhookHealth {
     /// Unfinished deliveries, exactly; also those that are due now or in flight, and those that wait because the webhook is off.
     pub pending: u64,
     /// The earliest due time of these, as each of them shows it: in the past for what is due now or in flight, and left as it is while the
-    /// webhook is off.
+    /// webhook is off. Where a webhook has had more than 4,096 distinct due times at once it is rounded down, by no more than the span of
+    /// all of them by 2,048.
     pub next_attempt_at: Option<Time>,
     /// Failed attempts since the last one that succeeded, in the order of their ends.
     pub consecutive_failures: u64,
@@ -51,20 +51,32 @@ pub(super) struct Summary {
     windows: Windows,
 }
 
-/// Unfinished deliveries by due time. Deliveries of one turn share theirs.
+/// Distinct due times that are kept of one webhook.
+const DUES_MAX: usize = 4_096;
+
+/// Unfinished deliveries by due time. Deliveries of one turn share theirs; where there are more than `DUES_MAX` distinct ones, those that lie
+/// in the same span of 2^shift ms are counted together, and the earliest is told as the beginning of its span. It never gets finer again
+/// while anything is pending.
 #[derive(Default)]
 struct Pending {
     count: u64,
-    by_due: BTreeMap<Time, u64>,
+    by_due: BTreeMap<u64, u64>,
+    shift: u32,
 }
 
 impl Pending {
     fn add(&mut self, due: Time) {
         self.count += 1;
-        *self.by_due.entry(due).or_default() += 1;
+        *self.by_due.entry(due.0 >> self.shift).or_default() += 1;
+        while self.by_due.len() > DUES_MAX {
+            self.shift += 1;
+            let finer = std::mem::take(&mut self.by_due);
+            finer.into_iter().for_each(|(due, count)| *self.by_due.entry(due >> 1).or_default() += count);
+        }
     }
 
     fn remove(&mut self, due: Time) {
+        let due = due.0 >> self.shift;
         // What was never added is not there to be removed: a log may tell anything.
         let Some(count) = self.by_due.get_mut(&due) else { return };
         self.count -= 1;
@@ -72,6 +84,13 @@ impl Pending {
         if *count == 0 {
             self.by_due.remove(&due);
         }
+        if self.by_due.is_empty() {
+            self.shift = 0;
+        }
+    }
+
+    fn earliest(&self) -> Option<Time> {
+        self.by_due.keys().next().map(|due| Time(due << self.shift))
     }
 }
 
@@ -99,10 +118,10 @@ impl Summary {
         self.windows.note(attempt.started, attempt.exchange.duration, has_succeeded, now);
     }
 
-    fn told(&self, now: Time) -> WebhookHealth {
+    pub(super) fn told(&self, now: Time) -> WebhookHealth {
         WebhookHealth {
             pending: self.pending.count,
-            next_attempt_at: self.pending.by_due.keys().next().copied(),
+            next_attempt_at: self.pending.earliest(),
             consecutive_failures: self.consecutive_failures,
             last_success_at: self.last_success,
             last_failure_at: self.last_failure,
@@ -110,12 +129,5 @@ impl Summary {
             hour: self.windows.hour(now),
             day: self.windows.day(now),
         }
-    }
-}
-
-impl Views {
-    /// How a webhook of this workspace is doing at `now`, which is no earlier than the last fact; `None` when there is no such webhook.
-    pub fn health(&self, workspace: WorkspaceId, webhook: WebhookId, now: Time) -> Option<WebhookHealth> {
-        Some(self.workspaces.get(&workspace)?.health.get(&webhook)?.told(now))
     }
 }

@@ -1,5 +1,7 @@
 //! Pages of a list, newest first: by number near the beginning, by cursor at any depth.
 
+use std::convert::Infallible;
+
 /// Entries that one filtered request looks at.
 const LOOKED_AT_MAX: usize = 50_000;
 /// Up to here `total` is exact.
@@ -16,8 +18,23 @@ pub struct PageQuery {
     pub cursor: Option<Cursor>,
 }
 
-/// The place of the last entry of a page, as a client carries it to the next one.
+/// The place of the last entry of a page, as a client carries it to the next one, with the name of its list.
 pub type Cursor = (u64, u32);
+
+/// Which list a cursor is of. The letter is what clients hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each is the list of that name")]
+pub enum ListName {
+    Deliveries = b'd',
+    Events = b'e',
+    Keys = b'k',
+    Logs = b'l',
+    Types = b't',
+    Webhooks = b'w',
+    Workspaces = b's',
+    Explanations = b'x',
+}
 
 /// A text that no page ever had as its `nextCursor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,16 +62,34 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// The same page of things that have to be got.
+    pub(crate) fn try_map<U, E>(self, f: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+        let Page { items, total, total_is_capped, next_cursor } = self;
+        let items = items.into_iter().map(f).collect::<Result<_, _>>()?;
+        Ok(Page { items, total, total_is_capped, next_cursor })
+    }
+}
+
+impl<T> Page<Option<T>> {
+    /// The same page without what is not there.
+    pub(super) fn flatten(self) -> Page<T> {
+        let Page { items, total, total_is_capped, next_cursor } = self;
+        Page { items: items.into_iter().flatten().collect(), total, total_is_capped, next_cursor }
+    }
+}
+
 /// Writes a cursor.
-pub fn write_cursor((major, minor): Cursor) -> String {
-    format!("{major:016x}{minor:08x}")
+pub fn write_cursor(list: ListName, (major, minor): Cursor) -> String {
+    format!("{}{major:016x}{minor:08x}", char::from(list as u8))
 }
 
 /// Reads a cursor.
 ///
 /// # Errors
-/// When it is not of the form that a page's `next_cursor` has.
-pub fn read_cursor(text: &str) -> Result<Cursor, CursorError> {
+/// When it is not of the form that a `next_cursor` of this list has.
+pub fn read_cursor(list: ListName, text: &str) -> Result<Cursor, CursorError> {
+    let text = text.strip_prefix(char::from(list as u8)).ok_or(CursorError)?;
     let digits = text.len() == 24 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let (major, minor) = text.split_at_checked(16).filter(|_| digits).ok_or(CursorError)?;
     let major = u64::from_str_radix(major, 16).map_err(|_| CursorError)?;
@@ -62,9 +97,10 @@ pub fn read_cursor(text: &str) -> Result<Cursor, CursorError> {
     Ok((major, minor))
 }
 
-/// Takes one page out of a list. `after` gives the list's entries older than a cursor (all of them for `None`), newest first, each with its
-/// place.
+/// Takes one page out of a list in RAM. `after` gives the list's entries older than a cursor (all of them for `None`), newest first, each
+/// with its place.
 pub fn paginate<'a, T: 'a, I>(
+    list: ListName,
     query: PageQuery,
     after: impl Fn(Option<Cursor>) -> I,
     is_wanted: impl Fn(&T) -> bool,
@@ -72,44 +108,103 @@ pub fn paginate<'a, T: 'a, I>(
 where
     I: Iterator<Item = (Cursor, &'a T)>,
 {
-    let (total, total_is_capped) = count(after(None), &is_wanted);
-    let mut to_skip = if query.cursor.is_some() { 0 } else { (query.page - 1) * query.page_size };
-    let mut items = Vec::new();
-    let mut next_cursor = None;
-    let mut last = None;
-    for (looked_at, (place, entry)) in after(query.cursor).enumerate() {
-        if items.len() == query.page_size || looked_at == LOOKED_AT_MAX {
-            next_cursor = last.map(write_cursor);
-            break;
-        }
-        last = Some(place);
-        if !is_wanted(entry) {
-            continue;
-        }
-        if to_skip > 0 {
-            to_skip -= 1;
-            continue;
-        }
-        items.push(entry);
+    let step = |before, max| Ok::<_, Infallible>(after(before).take(max).collect());
+    let wants = |entry: &mut &T| Ok(if is_wanted(entry) { Wanted::Yes } else { Wanted::No });
+    match paginate_in_steps(list, query, step, wants) {
+        Ok(page) => page,
+        Err(never) => match never {},
     }
-    Page { items, total, total_is_capped, next_cursor }
 }
 
-/// How many are wanted, and whether the count stopped before it knew.
-fn count<'a, T: 'a>(entries: impl Iterator<Item = (Cursor, &'a T)>, is_wanted: impl Fn(&T) -> bool) -> (usize, bool) {
-    let mut total = 0;
-    for (looked_at, (_, entry)) in entries.enumerate() {
-        if looked_at == LOOKED_AT_MAX {
-            return (total, true);
+/// What a list makes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is one of those that were asked for.
+    Yes,
+    /// It is not.
+    No,
+    /// It is not, and neither is any older one.
+    NoMore,
+}
+
+/// Takes one page out of a list that is read in steps. `step` gives about as many of the list's entries older than a cursor as it is asked
+/// for, newest first, each with its place; none at the end of the list.
+///
+/// # Errors
+/// When an entry cannot be read.
+pub fn paginate_in_steps<T, E>(
+    list: ListName,
+    query: PageQuery,
+    mut step: impl FnMut(Option<Cursor>, usize) -> Result<Vec<(Cursor, T)>, E>,
+    mut wants: impl FnMut(&mut T) -> Result<Wanted, E>,
+) -> Result<Page<T>, E> {
+    let (mut total, mut total_is_capped) = (0, false);
+    walk(None, STEP, &mut step, |_, mut entry| {
+        match wants(&mut entry)? {
+            Wanted::Yes if total == TOTAL_MAX => total_is_capped = true,
+            Wanted::Yes => total += 1,
+            Wanted::No => {}
+            Wanted::NoMore => return Ok(false),
         }
-        if is_wanted(entry) {
-            if total == TOTAL_MAX {
-                return (total, true);
+        Ok(!total_is_capped)
+    })
+    .map(|end| total_is_capped |= end == End::LookedAtEnough)?;
+
+    let mut to_skip = if query.cursor.is_some() { 0 } else { (query.page - 1) * query.page_size };
+    let mut items = Vec::new();
+    let (mut last, mut is_more) = (None, false);
+    let end = walk(query.cursor, (to_skip + query.page_size + 1).min(STEP), &mut step, |place, mut entry| {
+        if items.len() == query.page_size {
+            is_more = true;
+            return Ok(false);
+        }
+        match wants(&mut entry)? {
+            Wanted::NoMore => return Ok(false),
+            Wanted::No => {}
+            Wanted::Yes if to_skip > 0 => to_skip -= 1,
+            Wanted::Yes => items.push(entry),
+        }
+        last = Some(place);
+        Ok(true)
+    })?;
+    let next = last.filter(|_| is_more || end == End::LookedAtEnough);
+    Ok(Page { items, total, total_is_capped, next_cursor: next.map(|place| write_cursor(list, place)) })
+}
+
+/// Entries that a long walk asks for at once.
+const STEP: usize = 1_024;
+
+/// Why a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It was told to, or came to the list's end.
+    Reached,
+    /// It has looked at as many entries as one request may, and there are more.
+    LookedAtEnough,
+}
+
+/// Hands the entries older than `from` to `each` until it says false.
+fn walk<T, E>(
+    from: Option<Cursor>,
+    step_entries: usize,
+    step: &mut impl FnMut(Option<Cursor>, usize) -> Result<Vec<(Cursor, T)>, E>,
+    mut each: impl FnMut(Cursor, T) -> Result<bool, E>,
+) -> Result<End, E> {
+    let (mut before, mut looked_at) = (from, 0);
+    loop {
+        let entries = step(before, step_entries)?;
+        let Some((last, _)) = entries.last() else { return Ok(End::Reached) };
+        before = Some(*last);
+        for (place, entry) in entries {
+            if looked_at == LOOKED_AT_MAX {
+                return Ok(End::LookedAtEnough);
             }
-            total += 1;
+            looked_at += 1;
+            if !each(place, entry)? {
+                return Ok(End::Reached);
+            }
         }
     }
-    (total, false)
 }
 
 #[cfg(test)]
@@ -124,7 +219,7 @@ mod tests {
         let after = |cursor: Option<Cursor>| {
             entries.iter().filter(move |(at, _)| cursor.is_none_or(|c| *at < c)).map(|(at, entry)| (*at, entry))
         };
-        paginate(query, after, wanted)
+        paginate(ListName::Events, query, after, wanted)
     }
 
     #[test]
@@ -137,7 +232,7 @@ mod tests {
             assert_eq!((page.total, page.total_is_capped), (51, false));
             seen.extend(page.items.into_iter().copied());
             let Some(cursor) = page.next_cursor else { break };
-            query.cursor = Some(read_cursor(&cursor).unwrap());
+            query.cursor = Some(read_cursor(ListName::Events, &cursor).unwrap());
         }
         assert_eq!(seen, (0..=50).rev().map(|n| n * 2).collect::<Vec<_>>());
     }
@@ -162,7 +257,7 @@ mod tests {
             assert!(page.total_is_capped);
             seen.extend(page.items.into_iter().copied());
             let Some(cursor) = page.next_cursor else { break };
-            query.cursor = Some(read_cursor(&cursor).unwrap());
+            query.cursor = Some(read_cursor(ListName::Events, &cursor).unwrap());
         }
         assert_eq!((pages, seen), (3, vec![5]));
     }
@@ -181,9 +276,11 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_garbage_does_not() {
-        assert_eq!(read_cursor(&write_cursor((u64::MAX, 7))), Ok((u64::MAX, 7)));
-        for text in ["", "abc", "zzzzzzzzzzzzzzzzzzzzzzzz", "é23456789012345678901234"] {
-            assert_eq!(read_cursor(text), Err(CursorError), "{text}");
+        let written = write_cursor(ListName::Logs, (u64::MAX, 7));
+        assert_eq!(read_cursor(ListName::Logs, &written), Ok((u64::MAX, 7)));
+        assert_eq!(read_cursor(ListName::Events, &written), Err(CursorError), "it is of another list");
+        for text in ["", "abc", "ezzzzzzzzzzzzzzzzzzzzzzzz", "eé23456789012345678901234", "e0000000000000007000000"] {
+            assert_eq!(read_cursor(ListName::Events, text), Err(CursorError), "{text}");
         }
     }
 }

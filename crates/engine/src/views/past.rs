@@ -1,18 +1,18 @@
-//! The views as what replays are counted from, and the deliveries that replays have added.
-
-use std::sync::Arc;
+//! What replays are counted from: a workspace's events in the order of the log, each with its delivery to one webhook.
 
 use postrider_core::event::Event;
-use postrider_core::replay::{Ahead, Candidate, Judgement};
+use postrider_core::replay::{Candidate, Judgement};
 use postrider_core::webhook::Settings;
-use postrider_core::{DeliveryKey, Position, WebhookId};
+use postrider_core::{Position, WebhookId};
 
-use super::forget::all_of;
-use super::{DeliveryRow, Views, WorkspaceView};
-use crate::past::{Past, Reach, chosen_key, read_in_order};
+use super::Look;
+use crate::past::{Reach, chosen_key};
+use crate::stored::StoredError;
 
 /// Events that are looked at to count what a replay means.
 const COUNTED_MAX: usize = 10_000;
+/// Events that are asked for at once.
+const STEP: usize = 512;
 
 /// What a replay comes to, as of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,57 +23,58 @@ pub struct ReplayCount {
     pub skipped: u64,
 }
 
-impl Views {
+impl Look<'_> {
     /// What a replay with this reach comes to; `None` where there are more events than are counted.
-    pub fn count_replay(&self, reach: Reach<'_>, settings: &Settings) -> Option<ReplayCount> {
-        let ahead = self.events_of(reach, COUNTED_MAX);
-        if ahead.read_to < reach.to {
-            return None;
-        }
-        let mut count = ReplayCount::default();
-        for candidate in &ahead.candidates {
-            match reach.wish.judge(settings, candidate) {
-                Judgement::Deliver => count.matched += 1,
-                Judgement::Skip => count.skipped += 1,
-                Judgement::Pass => {}
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn count_replay(&self, reach: Reach<'_>, settings: &Settings) -> Result<Option<ReplayCount>, StoredError> {
+        let (mut count, mut looked_at) = (ReplayCount::default(), 0);
+        let begin = self.stored.view(|view| Ok(view.day_begin(reach.wish.since)))?;
+        // Above W no day is known; what was accepted before `since` is passed over there.
+        let mut from = begin.filter(|begin| *begin > reach.from && reach.to > *begin).unwrap_or(reach.from);
+        loop {
+            let places = self.events_up(reach.workspace, from, STEP)?;
+            let Some(last) = places.last() else { return Ok(Some(count)) };
+            from = Position::from_u64(last.position.to_u64() + 1);
+            for place in places {
+                if place.position >= reach.to || reach.wish.until.is_some_and(|until| place.time >= until) {
+                    return Ok(Some(count));
+                }
+                if place.time < reach.wish.since || !self.is_kept(place.position)? {
+                    continue;
+                }
+                if looked_at == COUNTED_MAX {
+                    return Ok(None);
+                }
+                looked_at += 1;
+                let Some(candidate) = self.candidate(place.position, reach.webhook)? else { continue };
+                match reach.wish.judge(settings, &candidate) {
+                    Judgement::Deliver => count.matched += 1,
+                    Judgement::Skip => count.skipped += 1,
+                    Judgement::Pass => {}
+                }
             }
         }
-        Some(count)
     }
 
     /// How many deliveries an event has.
-    pub fn deliveries_of(&self, event: &Event) -> usize {
-        let added = self.workspaces.get(&event.workspace).map_or(0, |view| view.added_to(event.at).count());
-        event.chosen.len() + added
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn deliveries_of(&self, event: &Event) -> Result<usize, StoredError> {
+        Ok(event.chosen.len() + self.added_to(event.at)? as usize)
     }
-}
 
-impl Past for Views {
-    fn events_of(&self, reach: Reach<'_>, max: usize) -> Ahead {
-        let Some(view) = self.workspaces.get(&reach.workspace) else {
-            return Ahead { candidates: Vec::new(), read_to: reach.to };
+    fn candidate(&self, at: Position, webhook: WebhookId) -> Result<Option<Candidate>, StoredError> {
+        let Some(event) = self.event_at(at)? else { return Ok(None) };
+        let added = self.added_to(at)?;
+        let delivery = match chosen_key(&event, webhook) {
+            Some(key) => self.cell(&event, key)?,
+            None if added == 0 => None,
+            None => self.cells_of(&event)?.into_iter().find(|cell| cell.webhook == webhook),
         };
-        read_in_order(&view.events, reach, max, |event| view.candidate(event, reach.webhook))
-    }
-}
-
-impl WorkspaceView {
-    fn candidate(&self, event: &Arc<Event>, webhook: WebhookId) -> Candidate {
-        let key = chosen_key(event, webhook).or_else(|| self.added_for(event.at, webhook));
-        Candidate {
-            event: Arc::clone(event),
-            delivery: key.and_then(|key| self.deliveries.get(&key)).map(|row| row.cell),
-            added: self.added_to(event.at).count() as u32,
-            is_erased: self.erased.contains_key(&event.at),
-        }
-    }
-
-    /// The delivery that a replay has added to an event for a webhook.
-    pub(super) fn added_for(&self, event: Position, webhook: WebhookId) -> Option<DeliveryKey> {
-        self.added_to(event).find(|row| row.cell.webhook == webhook).map(|row| row.cell.key)
-    }
-
-    fn added_to(&self, event: Position) -> impl Iterator<Item = &DeliveryRow> {
-        self.deliveries.range(DeliveryKey::added(event, 0)..=*all_of(event).end()).map(|(_, row)| row)
+        let is_erased = self.erased_at(at)?.is_some();
+        Ok(Some(Candidate { event, delivery, added, is_erased }))
     }
 }

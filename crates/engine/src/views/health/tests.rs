@@ -442,3 +442,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_due_times_are_rounded_down_a_little_and_counted_exactly() {
+    let mut pending = super::Pending::default();
+    let due = |n: u64| Time(START.0 + n * 7_919);
+    (0..100_000).for_each(|n| pending.add(due(n)));
+    assert!(pending.by_due.len() <= super::DUES_MAX);
+    let span = 100_000 * 7_919;
+    for gone in [0, 1, 50_000, 99_999] {
+        let mut left = super::Pending::default();
+        (0..100_000).for_each(|n| left.add(due(n)));
+        (0..gone).for_each(|n| left.remove(due(n)));
+        let earliest = left.earliest().expect("some are left");
+        assert_eq!(left.count, 100_000 - gone);
+        assert!(earliest <= due(gone) && due(gone).0 - earliest.0 <= span / 2_048 * 2, "{gone}");
+    }
+    (0..100_000).for_each(|n| pending.remove(due(n)));
+    assert_eq!((pending.count, pending.earliest(), pending.shift), (0, None, 0));
+    pending.add(due(3));
+    assert_eq!(pending.earliest(), Some(due(3)), "exact again");
+}
