@@ -64,8 +64,11 @@ pub struct Caller<N> {
 /// The admin key.
 pub struct Admin;
 
-enum Principal {
+/// Whose key it is.
+pub enum Principal {
+    /// The admin key.
     Admin,
+    /// A workspace's.
     Key(Key),
 }
 
@@ -100,21 +103,24 @@ impl FromRequestParts<Api> for Admin {
 }
 
 fn principal(headers: &HeaderMap, api: &Api, is_counted: bool) -> Result<Principal, ApiError> {
-    let unknown = |message| ApiError::new(Code::Unauthorized, message);
-    let presented = presented(headers)
-        .ok_or_else(|| unknown("Send a key in the header x-api-key, or as Authorization: Bearer."))?;
-    let admin_key = api.options().admin_key.expose_secret();
-    let is_admin = !admin_key.is_empty() && bool::from(presented.as_bytes().ct_eq(admin_key.as_bytes()));
-    let principal = if is_admin {
-        Principal::Admin
-    } else {
-        let key = api.handle().authenticate(presented);
-        Principal::Key(key.ok_or_else(|| unknown("This key is not known; it may have been revoked."))?)
-    };
+    let presented = presented(headers).ok_or_else(|| {
+        ApiError::new(Code::Unauthorized, "Send a key in the header x-api-key, or as Authorization: Bearer.")
+    })?;
+    let principal = identify(presented, api)?;
     if is_counted {
         count(&principal, api)?;
     }
     Ok(principal)
+}
+
+/// Whose key this is.
+pub fn identify(presented: &str, api: &Api) -> Result<Principal, ApiError> {
+    let admin_key = api.options().admin_key.expose_secret();
+    if !admin_key.is_empty() && bool::from(presented.as_bytes().ct_eq(admin_key.as_bytes())) {
+        return Ok(Principal::Admin);
+    }
+    let unknown = || ApiError::new(Code::Unauthorized, "This key is not known; it may have been revoked.");
+    api.handle().authenticate(presented).map(Principal::Key).ok_or_else(unknown)
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {
@@ -137,7 +143,8 @@ fn count(principal: &Principal, api: &Api) -> Result<(), ApiError> {
     })
 }
 
-fn missing(scopes: &[Scope]) -> ApiError {
+/// The refusal of a key that has none of these scopes.
+pub fn missing(scopes: &[Scope]) -> ApiError {
     let names: Vec<_> = scopes.iter().map(|scope| name_of(*scope)).collect();
     ApiError::new(Code::Forbidden, format!("This key lacks the scope {}.", names.join(" or ")))
 }

@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod dashboard;
 mod envelope;
 mod error;
 mod extract;
@@ -34,6 +35,7 @@ pub use state::{Api, ApiOptions};
 pub fn router(api: Api) -> Router {
     let (router, _) = described().split_for_parts();
     router
+        .merge(dashboard::pages())
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
         .layer(axum::middleware::from_fn(body::drain_after))

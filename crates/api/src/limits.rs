@@ -38,3 +38,15 @@ pub const RATE_KEYS_MAX: usize = 10_000;
 pub const FIELD_CHARS_MAX: usize = 200;
 /// How often what the recorder has gathered is put together.
 pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// The body of a form, in bytes.
+pub const FORM_BYTES_MAX: usize = 256 * 1024;
+/// Sessions of the dashboard at once; the one that was not used for longest makes room.
+pub const SESSIONS_MAX: usize = 4_096;
+/// Of these with one key, so that nobody ends the sessions of others.
+pub const SESSIONS_OF_ONE_MAX: usize = 16;
+/// A session ends so long after it began.
+pub const SESSION_AGE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// And when it was not used for so long.
+pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(2 * 3600);
+/// Webhooks on one page of the dashboard: each shows its health.
+pub const WEBHOOKS_SHOWN: usize = 25;

@@ -1,5 +1,7 @@
 //! Query parameters: each known, each once, each well-formed; anything else is a 422 that names it. Nothing is clamped.
 
+use std::borrow::Cow;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use postrider_core::Time;
@@ -37,26 +39,28 @@ impl<P: Parameters> FromRequestParts<Api> for Query<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
-        let mut parameters = P::default();
-        let mut faults = Vec::new();
         let text = parts.uri.query().unwrap_or_default();
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            let message = match parameters.slot(&name) {
-                Some(slot @ None) => {
-                    *slot = Some(value.into_owned());
-                    continue;
-                }
-                Some(Some(_)) => "is given twice",
-                None => "is not a parameter of this request",
-            };
-            let name: String = name.chars().take(FIELD_CHARS_MAX).collect();
-            faults.push(FieldError::new(name, message));
-        }
-        match &*faults {
-            [] => Ok(Query(parameters)),
-            _ => Err(ApiError::invalid(faults)),
-        }
+        named(form_urlencoded::parse(text.as_bytes())).map(Query)
     }
+}
+
+/// Pairs of names and values as parameters.
+pub fn named<'a, P: Parameters>(pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<P, ApiError> {
+    let mut parameters = P::default();
+    let mut faults = Vec::new();
+    for (name, value) in pairs {
+        let message = match parameters.slot(&name) {
+            Some(slot @ None) => {
+                *slot = Some(value.into_owned());
+                continue;
+            }
+            Some(Some(_)) => "is given twice",
+            None => "is not a parameter of this request",
+        };
+        let name: String = name.chars().take(FIELD_CHARS_MAX).collect();
+        faults.push(FieldError::new(name, message));
+    }
+    if faults.is_empty() { Ok(parameters) } else { Err(ApiError::invalid(faults)) }
 }
 
 /// Which page, as text.

@@ -1,12 +1,12 @@
 //! The routes, one cluster of verbs a file. Each is registered with its own description, so that the document and the router agree.
 
 mod catalogue;
-mod deliveries;
-mod events;
+pub mod deliveries;
+pub mod events;
 mod health;
 mod keys;
-mod live;
-mod logs;
+pub mod live;
+pub mod logs;
 mod operations;
 mod publish;
 mod replays;
@@ -44,7 +44,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(live::watch))
         .routes(routes!(catalogue::event_types))
         .routes(routes!(catalogue::egress))
-        .routes(routes!(operations::index))
+        .routes(routes!(crate::dashboard::index))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

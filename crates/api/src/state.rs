@@ -6,6 +6,7 @@ use postrider_engine::Handle;
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, watch};
 
+use crate::dashboard::Sessions;
 use crate::limits::{BODIES_KIB_MAX, WATCHERS_MAX};
 use crate::metrics::PrometheusHandle;
 use crate::rate::RateLimit;
@@ -33,6 +34,7 @@ struct Inner {
     handle: Handle,
     options: ApiOptions,
     rate: RateLimit,
+    sessions: Sessions,
     bodies: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -44,7 +46,15 @@ impl Api {
         let rate = RateLimit::new(options.rate_limit_per_minute);
         let bodies = Arc::new(Semaphore::new(BODIES_KIB_MAX));
         let watchers = Arc::new(Semaphore::new(WATCHERS_MAX));
-        Api(Arc::new(Inner { handle, options, rate, bodies, watchers, closing: watch::Sender::new(false) }))
+        Api(Arc::new(Inner {
+            handle,
+            options,
+            rate,
+            sessions: Sessions::default(),
+            bodies,
+            watchers,
+            closing: watch::Sender::new(false),
+        }))
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -57,6 +67,11 @@ impl Api {
 
     pub(crate) fn rate(&self) -> &RateLimit {
         &self.0.rate
+    }
+
+    /// Who is signed in to the dashboard.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
     }
 
     /// One permit a client that watches.

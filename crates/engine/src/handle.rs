@@ -27,7 +27,7 @@ use crate::worker::Work;
 pub use reads::{AttemptDetail, DeliveryDetail, EventDetail, EventSummary, SentRequest};
 pub use replays::ReplayProgress;
 pub use webhooks::{SavedWebhook, TestReport};
-pub use workspaces::{NewKey, new_admin_key};
+pub use workspaces::{NewKey, new_admin_key, new_session_token};
 
 /// A running engine.
 #[derive(Clone)]

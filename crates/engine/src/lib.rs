@@ -34,7 +34,7 @@ mod writer;
 pub use clock::{Clock, ClockMode, EngineClock, Hands, SystemHands};
 pub use handle::{
     AttemptDetail, DeliveryDetail, EventDetail, EventSummary, Handle, NewKey, Refused, ReplayProgress, SavedWebhook,
-    SentRequest, TestReport, new_admin_key,
+    SentRequest, TestReport, new_admin_key, new_session_token,
 };
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};

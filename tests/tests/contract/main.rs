@@ -6,6 +6,7 @@
 mod auth;
 mod bad_input;
 mod conventions;
+mod dashboard;
 mod deliveries;
 mod egress;
 mod erase;

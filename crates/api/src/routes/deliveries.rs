@@ -29,7 +29,8 @@ list_parameters! {
     }
 }
 
-const STATUSES: [Status; 5] =
+/// All states.
+pub const STATUSES: [Status; 5] =
     [Status::Pending, Status::Succeeded, Status::Exhausted, Status::Removed, Status::Cancelled];
 
 /// Lists deliveries, those of the newest event first.
@@ -46,7 +47,8 @@ pub async fn list(
     Ok(envelope::list(page.map(|delivery| DeliveryView::from(&delivery)), &query))
 }
 
-fn read(
+/// What the parameters ask for, checked.
+pub fn read(
     parameters: &DeliveryParameters,
     knows_type: impl Fn(&str) -> bool,
 ) -> Result<(DeliveryFilter, PageQuery), ApiError> {

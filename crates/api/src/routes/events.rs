@@ -47,7 +47,11 @@ pub async fn list(
     Ok(envelope::list(page.map(|event| EventView::from(&event)), &query))
 }
 
-fn read(parameters: EventParameters, knows_type: impl Fn(&str) -> bool) -> Result<(EventFilter, PageQuery), ApiError> {
+/// What the parameters ask for, checked.
+pub fn read(
+    parameters: EventParameters,
+    knows_type: impl Fn(&str) -> bool,
+) -> Result<(EventFilter, PageQuery), ApiError> {
     let mut reader = Reader::default();
     let filter = EventFilter {
         id: event_id(&mut reader, "id", &parameters.id),

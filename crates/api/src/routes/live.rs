@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::Frame;
-use postrider_core::{KeyId, WorkspaceId};
+use postrider_core::WorkspaceId;
 use postrider_engine::{Ended, Handle, Told, Watch};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -55,6 +55,16 @@ pub struct Missed {
 #[utoipa::path(get, operation_id = "watchAttempts", path = "/v1/live", tag = "deliveries",
     responses((status = 200, description = "Server-sent events.", body = LiveAttempt, content_type = "text/event-stream"), Errors))]
 pub async fn watch(State(api): State<Api>, caller: Caller<Live>, _: NoQuery) -> Result<Response, ApiError> {
+    let (handle, workspace, key) = (api.handle().clone(), caller.workspace, caller.key);
+    stream(&api, workspace, move || handle.may_act(workspace, key))
+}
+
+/// The attempts of a workspace as they end, for as long as `may_go_on` says so.
+pub fn stream(
+    api: &Api,
+    workspace: WorkspaceId,
+    may_go_on: impl Fn() -> bool + Send + Sync + 'static,
+) -> Result<Response, ApiError> {
     let slot = api.watchers().try_acquire_owned().map_err(|_| {
         ApiError::new(Code::Overloaded, "Too many clients are watching already; try again later.").after(10)
     })?;
@@ -62,8 +72,8 @@ pub async fn watch(State(api): State<Api>, caller: Caller<Live>, _: NoQuery) -> 
     let watcher = Watcher {
         attempts: api.handle().watch(),
         handle: api.handle().clone(),
-        workspace: caller.workspace,
-        key: caller.key,
+        workspace,
+        may_go_on: Box::new(may_go_on),
         messages,
         _slot: slot,
     };
@@ -80,13 +90,13 @@ struct Watcher {
     attempts: Watch,
     handle: Handle,
     workspace: WorkspaceId,
-    key: KeyId,
+    may_go_on: Box<dyn Fn() -> bool + Send + Sync>,
     messages: mpsc::Sender<Bytes>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Watcher {
-    /// Until the client goes, its key is revoked, or the server ends.
+    /// Until the client goes, whoever it is may watch no more, or the server ends.
     async fn run(mut self, mut closing: watch::Receiver<bool>) {
         // Something at once, so that the client knows that it is connected.
         let mut goes_on = self.send(comment()).await && !*closing.borrow();
@@ -101,7 +111,7 @@ impl Watcher {
                 _ = closing.changed() => return,
             };
             if let Some(message) = message {
-                goes_on = self.handle.may_act(self.workspace, self.key) && self.send(message).await;
+                goes_on = (self.may_go_on)() && self.send(message).await;
             }
         }
     }

@@ -34,7 +34,8 @@ list_parameters! {
     }
 }
 
-const OUTCOMES: [Outcome; 6] =
+/// All outcomes.
+pub const OUTCOMES: [Outcome; 6] =
     [Outcome::Succeeded, Outcome::Retrying, Outcome::Exhausted, Outcome::Removed, Outcome::Cancelled, Outcome::Failed];
 
 /// Lists a webhook's attempts.
@@ -54,7 +55,8 @@ pub async fn list(
     Ok(envelope::list(page.map(|detail| LogEntryView::from(&detail)), &query))
 }
 
-fn read(parameters: &LogParameters, knows_type: impl Fn(&str) -> bool) -> Result<(LogFilter, PageQuery), ApiError> {
+/// What the parameters ask for, checked.
+pub fn read(parameters: &LogParameters, knows_type: impl Fn(&str) -> bool) -> Result<(LogFilter, PageQuery), ApiError> {
     let mut reader = Reader::default();
     let status = |text: &str| text.parse().ok().filter(|code| (100..1000).contains(code) && text.len() == 3);
     let filter = LogFilter {

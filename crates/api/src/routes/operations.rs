@@ -56,23 +56,6 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     typed("text/plain; version=0.0.4; charset=utf-8", text)
 }
 
-/// Says to a person with a browser what this is and where to go.
-#[utoipa::path(get, path = "/", tag = "operations", security(()),
-    responses((status = 200, description = "A page for people.", body = String, content_type = "text/html")))]
-pub async fn index(State(api): State<Api>) -> Response {
-    let state = if api.handle().is_ready() { "is ready" } else { "is stopping" };
-    let page = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>Postrider</title>\
-         <h1>Postrider {VERSION} {state}</h1>\
-         <p>The API is at <code>/v1</code>; <a href=/openapi.json>openapi.json</a> describes it. \
-         For machines: <a href=/readyz>readyz</a>, <a href=/metrics>metrics</a>.</p>"
-    );
-    let mut response = typed("text/html; charset=utf-8", page);
-    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
-}
-
 /// Describes the API.
 #[utoipa::path(get, operation_id = "getDocument", path = "/openapi.json", tag = "operations", security(()),
     responses((status = 200, description = "This document.", body = Object)))]

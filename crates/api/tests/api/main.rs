@@ -1,6 +1,7 @@
 //! The contract with clients, told as requests and answers over a running engine.
 
 mod auth;
+mod dashboard;
 mod deliveries;
 mod document;
 mod errors;

@@ -121,6 +121,11 @@ pub fn new_admin_key() -> SecretString {
     random_key("pra")
 }
 
+/// A secret that lets a browser go on as whoever signed in, to be kept by the caller: the engine knows nothing of it.
+pub fn new_session_token() -> SecretString {
+    random_key("prs")
+}
+
 /// 160 random bits, five a character.
 fn random_key(prefix: &str) -> SecretString {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
