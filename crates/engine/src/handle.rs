@@ -87,6 +87,7 @@ impl From<Declined> for Refused {
         match declined {
             Declined::Rejected(rejection) => Refused::Rejected(rejection),
             Declined::Full => Refused::Full,
+            Declined::Unread => Refused::Overloaded,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Declined {
     Rejected(Rejection),
     /// The log has no space.
     Full,
+    /// What it is about can't be read now.
+    Unread,
 }
 
 /// The answer to one command.

@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use postrider_core::Time;
 use postrider_log::{LogId, codec};
 use postrider_store::{CommitError, Mark, OpenError, Opened, Part, Writer};
 
@@ -239,6 +240,8 @@ impl Keeper {
         let chain = self.shared.records.hash_before(progress.next)?;
         let chain = chain.ok_or_else(|| Trouble::Failed(format!("the log does not know block {}", progress.next)))?;
         let began = Instant::now();
+        let sweep_until = Time(self.shared.sweep_until.load(Ordering::Acquire));
+        writer.sweep(sweep_until);
         writer.commit(Part::Both, Mark { block: progress.next, chain: chain.0 }, None)?;
         metering::store_committed(began.elapsed().as_secs_f64());
         progress.committed = progress.next;
@@ -263,6 +266,9 @@ impl Keeper {
 
     /// From now on what lies below `covered` is read through the store, and let go of in RAM.
     fn publish(&self, covered: u64) {
+        if let Ok(swept) = self.shared.stored.view(|view| Ok(view.swept())) {
+            self.shared.swept.store(swept.0, Ordering::Release);
+        }
         self.shared.covered.store(covered, Ordering::Release);
         while self.shared.views.write().forget_covered(covered) {}
     }

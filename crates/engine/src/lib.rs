@@ -5,6 +5,7 @@
 //! One thread decides and appends; nobody else changes anything. There is no HTTP server here and no reading of the environment.
 
 mod ballast;
+mod below;
 mod clock;
 mod entropy;
 mod handle;
@@ -13,6 +14,7 @@ mod intake;
 mod keeper;
 mod keyring;
 mod live;
+mod loader;
 pub mod metering;
 mod outgoing;
 pub mod overlay;

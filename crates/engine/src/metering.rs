@@ -16,10 +16,12 @@ pub struct Levels {
     pub ready: usize,
     /// Deliveries that sleep until they are due.
     pub asleep: usize,
+    /// Events that the writer has in RAM.
+    pub events: usize,
 }
 
 /// The name, kind and meaning of everything that is told: the source of the documented table.
-pub const NAMES: [(&str, &str, &str); 14] = [
+pub const NAMES: [(&str, &str, &str); 15] = [
     ("postrider_events_accepted_total", "counter", "events that were accepted"),
     (
         "postrider_deliveries_created_total",
@@ -34,7 +36,16 @@ pub const NAMES: [(&str, &str, &str); 14] = [
     ("postrider_pending", "gauge", "unfinished deliveries"),
     ("postrider_inflight", "gauge", "attempts in flight"),
     ("postrider_ready", "gauge", "deliveries that wait for a slot"),
-    ("postrider_asleep", "gauge", "deliveries that sleep until they are due"),
+    (
+        "postrider_asleep",
+        "gauge",
+        "deliveries that sleep until they are due, or wait in the store for room in their queue",
+    ),
+    (
+        "postrider_events_in_memory",
+        "gauge",
+        "events that the writer has in RAM: those touched since the store's position, or about to be sent",
+    ),
     ("postrider_store_behind_blocks", "gauge", "blocks of the log that the store does not cover yet"),
     ("postrider_store_commit_seconds", "histogram", "time a commit of the store took"),
     ("postrider_store_failures_total", "counter", "times that the store failed and was closed"),
@@ -94,6 +105,7 @@ pub fn level(levels: &Levels) {
     gauge!("postrider_inflight").set(f64::from(levels.in_flight));
     gauge!("postrider_ready").set(levels.ready as f64);
     gauge!("postrider_asleep").set(levels.asleep as f64);
+    gauge!("postrider_events_in_memory").set(levels.events as f64);
 }
 
 /// Says how far the store is behind what is projected.

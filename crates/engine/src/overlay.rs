@@ -112,6 +112,16 @@ impl Overlay {
         }
     }
 
+    /// Events that are here.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// The first block of which every fact has left its trace here.
     pub fn base(&self) -> u64 {
         self.base

@@ -36,7 +36,7 @@ enum Nothing {}
 impl Below for Nothing {
     type Error = std::convert::Infallible;
 
-    fn covered(&self) -> u64 {
+    fn covered(&self) -> Result<u64, Self::Error> {
         match *self {}
     }
 
@@ -104,7 +104,7 @@ pub fn replay_onto<W: LogWriter, B>(
 where
     B: Below<Error: Display>,
 {
-    let covered = below.map_or(0, Below::covered);
+    let covered = below.map(Below::covered).transpose().map_err(in_store)?.unwrap_or(0);
     let mut replayed = Replayed { views: Views::for_replay(reader.first(), covered), ..Replayed::default() };
     let (mut last_erasing, mut last_erased) = (0, Vec::new());
     for block in reader.facts(reader.first()) {

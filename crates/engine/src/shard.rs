@@ -140,6 +140,11 @@ impl<W: LogWriter> Shard<W> {
         }
     }
 
+    /// Ends it: the log remains.
+    pub fn into_log(self) -> W {
+        self.log
+    }
+
     /// Takes in a record of the log at start. What it made the process before this one do is not done again; see [`Shard::resume`].
     pub fn replay(&mut self, record: &Record) {
         self.take_in(record);

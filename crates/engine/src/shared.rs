@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use postrider_core::directory::Directory;
 use postrider_core::replay::Replays;
 use postrider_core::webhook::Webhook;
-use postrider_core::{Position, WebhookId};
+use postrider_core::{Position, Time, WebhookId};
 use postrider_log::{Block, ChainHash, LogReader, ReadError};
 use tokio::sync::watch;
 
@@ -31,12 +31,16 @@ pub struct Shared {
     pub projected: watch::Sender<u64>,
     /// W: blocks that the store covers. What lies above is in RAM.
     pub covered: AtomicU64,
+    /// Until when the keeper is to move what was due to the backlogs, as the writer says; in milliseconds.
+    pub sweep_until: AtomicU64,
+    /// Until when it has, in what the store covers.
+    pub swept: AtomicU64,
     /// Blocks that are durable.
     pub durable: AtomicU64,
     /// The log, to read back.
     pub records: Arc<dyn Records>,
     /// What lies below W.
-    pub stored: Stored,
+    pub stored: Arc<Stored>,
     /// Events that were erased a moment ago, with attempts of them perhaps about to be sent.
     pub erased: RwLock<RecentlyErased>,
     /// Attempts as they end.
@@ -88,6 +92,12 @@ impl Shared {
     /// W, the first block that the store does not cover.
     pub fn covered(&self) -> u64 {
         self.covered.load(Ordering::Acquire)
+    }
+
+    /// W, and until when what was due is in the backlogs of a store that covers that.
+    pub fn store_at(&self) -> (u64, Time) {
+        let covered = self.covered();
+        (covered, Time(self.swept.load(Ordering::Acquire)))
     }
 
     /// The end of what is durable now.

@@ -29,10 +29,11 @@ use crate::inbox::inbox;
 use crate::keeper::{self, Keeping};
 use crate::keyring::{Keyring, KeyringError};
 use crate::live::Live;
+use crate::loader::Loader;
 use crate::poison::Poison;
 use crate::projector;
-use crate::recovery::{self, ReplayError};
-use crate::shard::{Input, Retention, Shard, TurnError};
+use crate::recovery::{self, ReplayError, Replayed};
+use crate::shard::{Bounds, Input, Retention, Shard, TurnError};
 use crate::shared::{Records, Shared};
 use crate::stored::Stored;
 use crate::worker::{Bench, Workers};
@@ -65,6 +66,8 @@ pub struct EngineOptions {
     pub retention: Retention,
     /// How often what has happened is made part of the store. What has come since is in RAM.
     pub store_commit_every: Millis,
+    /// How much of what waits is in RAM.
+    pub bounds: Bounds,
 }
 
 impl Default for EngineOptions {
@@ -82,6 +85,7 @@ impl Default for EngineOptions {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             retention: Retention { age: RETENTION_AGE_DEFAULT, bytes: u64::MAX },
             store_commit_every: STORE_COMMIT_EVERY_DEFAULT,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -227,14 +231,13 @@ impl Engine {
         R: LogReader + 'static,
     {
         let keyring = Arc::new(keyring);
-        let mut shard = Shard::new(log.writer, options.permits);
-        let mut replayed = recovery::replay(&log.reader, &mut shard)?;
+        let records: Arc<dyn Records> = Arc::new(log.reader.clone());
+        let folder = options.data.as_deref().map(|data| data.join("store"));
+        let derived = Derived::gather(log.writer, &log.reader, log.log, &records, folder.as_deref(), options)?;
+        let Derived { mut shard, mut replayed, store, stored, covered, swept } = derived;
         if replayed.facts == 0 && !keyring.ids().is_empty() {
             return Err(StartError::LogMissing);
         }
-        let records: Arc<dyn Records> = Arc::new(log.reader.clone());
-        let folder = options.data.as_deref().map(|data| data.join("store"));
-        let store = folder.as_deref().and_then(|folder| open_store(folder, log.log, &*records));
         if !replayed.has_gaps {
             recovery::destroy_orphans(&keyring, &replayed.directory)?;
         }
@@ -254,8 +257,10 @@ impl Engine {
             views: RwLock::new(replayed.views),
             projected: watch::Sender::new(end),
             durable: AtomicU64::new(end),
-            covered: AtomicU64::new(store.as_ref().map_or(0, |opened| opened.at.replay_from())),
-            stored: Stored::new(Arc::clone(&records), store.as_ref().map(|opened| opened.store.clone())),
+            covered: AtomicU64::new(covered),
+            sweep_until: AtomicU64::new(0),
+            swept: AtomicU64::new(swept.0),
+            stored: Arc::clone(&stored),
             records,
             erased: RwLock::default(),
             live: Live::default(),
@@ -273,7 +278,7 @@ impl Engine {
         let (projected, projector) = projector::start(Arc::clone(&shared))?;
         let commit_every = options.store_commit_every.into();
         let keep = |folder| keeper::start(&shared, folder, log.log, commit_every, store);
-        let keeper = folder.map(keep).transpose()?;
+        let keeper = folder.clone().map(keep).transpose()?;
         let (inbox, outbox) = inbox();
         let (stop, stopped) = bounded(1);
         let handle = Handle::new(Inner {
@@ -286,6 +291,7 @@ impl Engine {
             workers: workers.lanes(),
             trials: Semaphore::new(TRIALS_MAX),
         });
+        let loader = folder.is_some().then(|| Loader::start(stored)).transpose()?;
         let writer = Writer {
             shard,
             clock,
@@ -293,6 +299,7 @@ impl Engine {
             reports,
             workers,
             projector: projected,
+            loader,
             shared,
             ballast,
             retention: options.retention,
@@ -353,6 +360,64 @@ fn open_store(folder: &Path, log: LogId, records: &dyn Records) -> Option<Opened
     keeper::open(folder, log, records)
         .inspect_err(|error| tracing::warn!(%error, "the store cannot be opened yet"))
         .ok()
+}
+
+/// What is derived from the log, as of a start.
+struct Derived<W> {
+    shard: Shard<W>,
+    replayed: Replayed,
+    store: Option<Opened>,
+    stored: Arc<Stored>,
+    covered: u64,
+    swept: Time,
+}
+
+impl<W: LogWriter> Derived<W> {
+    /// Gathers it, through the store as far as that goes. A store that turns out to be of no use is set aside.
+    fn gather(
+        writer: W,
+        reader: &impl LogReader,
+        log: LogId,
+        records: &Arc<dyn Records>,
+        folder: Option<&Path>,
+        options: &EngineOptions,
+    ) -> Result<Derived<W>, StartError> {
+        let gather = |writer| Derived::try_gather(writer, reader, log, records, folder, options);
+        let (error, writer) = match gather(writer) {
+            Ok(derived) => return Ok(derived),
+            Err(failed) => failed,
+        };
+        match (error, folder) {
+            (ReplayError::Store(reason), Some(folder)) => {
+                tracing::warn!(reason, "the store is set aside and built anew from the log");
+                postrider_store::set_aside(folder).map_err(|error| ReplayError::Store(error.to_string()))?;
+                Ok(gather(writer).map_err(|(error, _)| error)?)
+            }
+            (error, _) => Err(error.into()),
+        }
+    }
+
+    fn try_gather(
+        writer: W,
+        reader: &impl LogReader,
+        log: LogId,
+        records: &Arc<dyn Records>,
+        folder: Option<&Path>,
+        options: &EngineOptions,
+    ) -> Result<Derived<W>, (ReplayError, W)> {
+        let store = folder.and_then(|folder| open_store(folder, log, &**records));
+        let stored = Arc::new(Stored::new(Arc::clone(records), store.as_ref().map(|opened| opened.store.clone())));
+        let covered = store.as_ref().map_or(0, |opened| opened.at.replay_from());
+        let swept = stored.view(|view| Ok(view.swept())).unwrap_or(Time(0));
+        let mut shard = Shard::new(writer, options.permits);
+        if folder.is_some() {
+            shard.rely(options.bounds, covered, swept);
+        }
+        match recovery::replay_onto(reader, &mut shard, Some(&*stored)) {
+            Ok(replayed) => Ok(Derived { shard, replayed, store, stored, covered, swept }),
+            Err(error) => Err((error, shard.into_log())),
+        }
+    }
 }
 
 fn new_log_id() -> LogId {

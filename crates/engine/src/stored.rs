@@ -133,6 +133,14 @@ impl Stored {
         self.facts.record(at)
     }
 
+    /// The facts of a block, be it below W or above; none when the log does not have it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn records(&self, block: u64) -> Result<Vec<Record>, StoredError> {
+        self.facts.records(block)
+    }
+
     /// The log's first block.
     pub fn first(&self) -> u64 {
         self.facts.first()
@@ -321,6 +329,11 @@ impl View<'_> {
         max: usize,
     ) -> Result<Vec<Asleep>, StoredError> {
         Ok(self.reader.as_ref().map_or(Ok(Vec::new()), |reader| reader.backlog(webhook, lane, after, max))?)
+    }
+
+    /// All that was due before this is in the backlogs.
+    pub fn swept(&self) -> Time {
+        self.reader.as_ref().map_or(Time(0), Reader::swept)
     }
 
     /// Unfinished deliveries of a webhook at W, exactly.

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::entropy::SystemEntropy;
 use crate::inbox::{Answer, Declined, Message, Outbox};
 use crate::keyring::Keyring;
+use crate::loader::{Loader, Read};
 use crate::metering::{self, Levels};
 use crate::payloads::RecentPayloads;
 use crate::poison::PoisonOnPanic;
@@ -62,6 +63,8 @@ pub struct Writer<W> {
     pub workers: Workers,
     /// Where durable records go.
     pub projector: Sender<Projected>,
+    /// What reads below W; `None` without a store.
+    pub loader: Option<Loader>,
     /// What readers see.
     pub shared: Arc<Shared>,
     /// Space for outcomes when there is no other.
@@ -99,6 +102,9 @@ struct Group {
 struct Waiting {
     outcomes: VecDeque<Input<Token>>,
     inputs: VecDeque<Input<Token>>,
+    /// Of commands for which something is being read, by turn.
+    parked: VecDeque<Vec<Token>>,
+    parked_len: usize,
 }
 
 impl<W: LogWriter> Writer<W> {
@@ -111,6 +117,9 @@ impl<W: LogWriter> Writer<W> {
         }
         self.workers.cut_off();
         self.workers.join();
+        if let Some(loader) = self.loader.take() {
+            loader.join();
+        }
     }
 
     fn serve(&mut self) -> Result<(), TurnError> {
@@ -131,7 +140,8 @@ impl<W: LogWriter> Writer<W> {
             if !waiting.is_empty() || self.shard.has_chores() {
                 let began = Instant::now();
                 match self.shard.turn(now, &mut entropy, || waiting.next()) {
-                    Ok(turned) => {
+                    Ok(mut turned) => {
+                        self.read_for(std::mem::take(&mut turned.again), &mut waiting);
                         metering::count(&turned.records, began.elapsed().as_secs_f64());
                         self.release(turned, &mut recent);
                     }
@@ -142,6 +152,7 @@ impl<W: LogWriter> Writer<W> {
             } else if last_append.elapsed() >= DRY_BEFORE_SEAL {
                 self.shard.seal()?;
             }
+            self.follow_store(now);
             if retained.elapsed() >= RETAIN_EVERY && !self.retain(now)? {
                 retained = Instant::now();
             }
@@ -151,7 +162,8 @@ impl<W: LogWriter> Writer<W> {
             match self.stop_by {
                 None => self.start_attempts(now, &recent),
                 Some(deadline) => {
-                    let is_idle = self.shard.scheduler().in_flight() == 0 && waiting.is_empty();
+                    let is_idle =
+                        self.shard.scheduler().in_flight() == 0 && waiting.is_empty() && waiting.parked_len == 0;
                     if is_idle || Instant::now() >= deadline {
                         return Ok(self.shard.seal()?);
                     }
@@ -172,7 +184,9 @@ impl<W: LogWriter> Writer<W> {
         for report in self.reports.try_iter() {
             take_report(&mut self.shard, waiting, report);
         }
-        while waiting.inputs.len() < COLLECT_MAX {
+        let read: Vec<Read> = self.loader.iter().flat_map(|loader| loader.answers.try_iter()).collect();
+        read.into_iter().for_each(|read| self.take_read(waiting, read));
+        while waiting.inputs.len() + waiting.parked_len < COLLECT_MAX {
             let Ok(message) = self.outbox.messages.try_recv() else {
                 break;
             };
@@ -183,7 +197,13 @@ impl<W: LogWriter> Writer<W> {
     fn sleep(&mut self, waiting: &mut Waiting) {
         let until_due = self.shard.next_due().map_or(LOOK_MAX, |due| due.since(self.clock.now()).into());
         let (reports, messages, stop) = (&self.reports, &self.outbox.messages, &self.stop);
+        let read = self.loader.as_ref().map_or_else(crossbeam_channel::never, |loader| loader.answers.clone());
         select! {
+            recv(read) -> read => {
+                if let Ok(read) = read {
+                    self.take_read(waiting, read);
+                }
+            }
             recv(reports) -> report => {
                 if let Ok(report) = report {
                     take_report(&mut self.shard, waiting, report);
@@ -200,6 +220,47 @@ impl<W: LogWriter> Writer<W> {
                 self.stop = crossbeam_channel::never();
             }
             default(until_due.clamp(LOOK_MIN, LOOK_MAX)) => {}
+        }
+    }
+
+    /// What commands of a turn need is read first; they come back.
+    fn read_for(&self, again: Vec<Input<Token>>, waiting: &mut Waiting) {
+        let Some(loader) = self.loader.as_ref().filter(|_| !again.is_empty()) else { return };
+        let (commands, tokens): (Vec<_>, Vec<_>) = again.into_iter().map(|input| (input.command, input.token)).unzip();
+        waiting.parked_len += tokens.len();
+        waiting.parked.push_back(tokens);
+        loader.prefetch(commands);
+    }
+
+    fn take_read(&mut self, waiting: &mut Waiting, read: Read) {
+        match read {
+            Read::Loaded(Some(loaded)) => self.shard.loaded(loaded),
+            Read::Loaded(None) => self.shard.not_loaded(),
+            Read::Commands(commands) => {
+                let tokens = waiting.parked.pop_front().unwrap_or_default();
+                waiting.parked_len -= tokens.len();
+                for ((command, prefetch), token) in commands.into_iter().zip(tokens) {
+                    match prefetch {
+                        Some(_) => waiting.inputs.push_back(Input { command, prefetch, token }),
+                        None => self.answer(token, Err(Declined::Unread)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the store has now needs not be in RAM, and what is due soon is asked for.
+    fn follow_store(&mut self, now: Time) {
+        let Some(loader) = &self.loader else { return };
+        let (covered, swept) = self.shared.store_at();
+        if covered > self.shard.overlay().base() {
+            self.shard.covered(covered, swept);
+        }
+        if let Some(wanted) = self.shard.want(now) {
+            loader.want(wanted);
+        }
+        if let Some(met_until) = self.shard.met_until() {
+            self.shared.sweep_until.store(met_until.0.min(now.0 + 1), Ordering::Release);
         }
     }
 
@@ -314,13 +375,11 @@ impl<W: LogWriter> Writer<W> {
             return;
         }
         *told = Some(Instant::now());
-        let scheduler = self.shard.scheduler();
-        metering::level(&Levels {
-            pending: self.shard.kernel().pending(),
-            in_flight: scheduler.in_flight(),
-            ready: scheduler.ready_len(),
-            asleep: scheduler.asleep_len(),
-        });
+        let (scheduler, pending) = (self.shard.scheduler(), self.shard.kernel().pending());
+        let (in_flight, ready) = (scheduler.in_flight(), scheduler.ready_len());
+        // Those that only the store knows of, too.
+        let asleep = (pending as usize).saturating_sub(ready + in_flight as usize);
+        metering::level(&Levels { pending, in_flight, ready, asleep, events: self.shard.overlay().len() });
     }
 }
 

@@ -54,6 +54,11 @@ impl Store {
         }
     }
 
+    /// The first block that is not covered.
+    pub fn position(&self) -> u64 {
+        self.covered
+    }
+
     /// Up to when everything that was due is in the backlogs.
     pub fn swept(&self) -> Time {
         self.swept
@@ -160,8 +165,8 @@ fn only(recalled: &Recalled, is_wanted: impl Fn(&Cell) -> bool) -> Recalled {
 impl Below for Store {
     type Error = Infallible;
 
-    fn covered(&self) -> u64 {
-        self.covered
+    fn covered(&self) -> Result<u64, Infallible> {
+        Ok(self.covered)
     }
 
     fn due(&self, after: Option<Asleep>, until: Time, max: usize) -> Result<Vec<Asleep>, Infallible> {

@@ -169,7 +169,10 @@ pub trait Below {
     type Error;
 
     /// The first block that is not covered.
-    fn covered(&self) -> u64;
+    ///
+    /// # Errors
+    /// See [`Below::due`].
+    fn covered(&self) -> Result<u64, Self::Error>;
 
     /// As [`postrider_store::Reader::due`].
     ///
@@ -230,8 +233,8 @@ pub trait Below {
 ///
 /// # Errors
 /// When it can't be read.
-pub fn load<B: Below>(below: &B, wanted: &Wanted) -> Result<Loaded, B::Error> {
-    let covered = below.covered();
+pub fn load<B: Below + ?Sized>(below: &B, wanted: &Wanted) -> Result<Loaded, B::Error> {
+    let covered = below.covered()?;
     let with_event = |asleep: Asleep| Ok((asleep, below.delivery(asleep.key)?));
     let found = match wanted {
         Wanted::Due { after, until, max, full } => {
@@ -271,8 +274,8 @@ pub fn load<B: Below>(below: &B, wanted: &Wanted) -> Result<Loaded, B::Error> {
 ///
 /// # Errors
 /// When it can't be read.
-pub fn prefetch<B: Below>(below: &B, command: &Command) -> Result<Prefetch, B::Error> {
-    let covered = below.covered();
+pub fn prefetch<B: Below + ?Sized>(below: &B, command: &Command) -> Result<Prefetch, B::Error> {
+    let covered = below.covered()?;
     let found = match command {
         Command::Publish { workspace, event } => match &event.id {
             Some(id) => below.named(*workspace, id)?,
@@ -343,26 +346,27 @@ impl Spill {
 }
 
 impl Reliance {
-    fn new(bounds: Bounds) -> Reliance {
+    fn new(bounds: Bounds, covered: u64, swept: Time) -> Reliance {
         Reliance {
             bounds,
             is_reading: false,
             horizon: Time(0),
             read_to: None,
-            next: Some(Time(0)),
+            // What the store does not have yet is all here.
+            next: (covered > 0).then_some(Time(0)),
             dozing: BTreeSet::new(),
             spilled: BTreeMap::new(),
             asked: (WebhookId(0), Lane::Fresh),
-            swept: Time(0),
+            swept,
         }
     }
 }
 
 impl<W: LogWriter> Shard<W> {
-    /// From here on the shard relies on a store, which has everything below block `covered`, and holds no more than `bounds` says. To be
-    /// called before [`Shard::resume`].
-    pub fn rely(&mut self, bounds: Bounds, covered: u64) {
-        self.reliance = Some(Reliance::new(bounds));
+    /// From here on the shard relies on a store, which has everything below block `covered`, and what was due before `swept` in the backlogs;
+    /// it holds no more than `bounds` says. To be called before [`Shard::resume`].
+    pub fn rely(&mut self, bounds: Bounds, covered: u64, swept: Time) {
+        self.reliance = Some(Reliance::new(bounds, covered, swept));
         self.overlay.let_go(covered, |_| true, |_| ());
     }
 
@@ -531,7 +535,7 @@ impl<W: LogWriter> Shard<W> {
                 let horizon = if all.is_some() { until } else { last.map_or(Time(0), |last| Time(last.due.0 + 1)) };
                 let behind = reliance.horizon;
                 reliance.horizon = behind.max(horizon);
-                deliveries.into_iter().for_each(|(asleep, recalled)| self.bring(&asleep, recalled));
+                deliveries.into_iter().for_each(|(asleep, recalled)| self.meet(&asleep, recalled));
                 self.wake_dozing();
             }
             Found::Backlog { webhook, lane, deliveries, is_all, swept } => {
@@ -566,10 +570,21 @@ impl<W: LogWriter> Shard<W> {
         }
     }
 
-    /// A delivery comes back from the store, unless it was here all the time, or has moved on since.
+    /// The horizon has come to a delivery: it comes back, unless others of its lane wait already.
+    fn meet(&mut self, asleep: &Asleep, recalled: Option<Recalled>) {
+        let spill = self.reliance.as_ref().and_then(|r| r.spilled.get(&(asleep.webhook, asleep.lane)));
+        // `Time(0)`: something may have been there when this began.
+        let has_others =
+            |spill: &Spill| !spill.here.is_empty() || spill.in_store.is_some_and(|latest| latest > Time(0));
+        let stays = asleep.due <= self.now && spill.is_some_and(has_others) && self.overlay.cell(asleep.key).is_none();
+        self.bring(asleep, recalled.filter(|_| !stays));
+    }
+
+    /// A delivery comes back from the store if there is room, unless it was here all the time, or has moved on since.
     fn bring(&mut self, asleep: &Asleep, recalled: Option<Recalled>) {
         let key = asleep.key;
-        match recalled {
+        let has_room = asleep.due > self.now || self.room(asleep.webhook, asleep.lane) > 0;
+        match recalled.filter(|_| has_room) {
             Some(recalled) => self.overlay.admit(recalled),
             None if self.overlay.cell(key).is_none() => {
                 return self.is_in_store(asleep.webhook, asleep.lane, asleep.due);
@@ -578,7 +593,7 @@ impl<W: LogWriter> Shard<W> {
         }
         self.overlay.may_be_idle(key.event);
         if let Some(cell) = self.waiting_cell(key, asleep.due) {
-            match cell.due > self.now || self.room(cell.webhook, lane_of(&cell)) > 0 {
+            match has_room {
                 true => self.place(&cell),
                 false => self.spill(&cell),
             }
@@ -656,7 +671,7 @@ impl<W: LogWriter> Shard<W> {
 
     /// Something of this lane may be in the store alone, though the horizon has passed it.
     pub(super) fn is_in_store(&mut self, webhook: WebhookId, lane: Lane, due: Time) {
-        if let Some(reliance) = &mut self.reliance {
+        if let Some(reliance) = self.reliance.as_mut().filter(|_| self.overlay.base() > 0) {
             reliance.spilled.entry((webhook, lane)).or_default().is_in_store(due);
         }
     }

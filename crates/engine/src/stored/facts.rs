@@ -86,6 +86,13 @@ impl Facts {
         if at.block() < self.first() { Ok(None) } else { Err(StoredError::Strange(at)) }
     }
 
+    /// See [`Stored::records`](super::Stored::records). Not kept in the cache: who asks looks at each block once.
+    pub fn records(&self, number: u64) -> Result<Vec<Record>, StoredError> {
+        let Some(block) = self.log.facts(number)?.filter(|_| number >= self.log.first()) else { return Ok(Vec::new()) };
+        let facts = block.facts().map(|(at, fact)| codec::decode(at, block.time(), fact));
+        Ok(facts.collect::<Result<_, _>>()?)
+    }
+
     fn block(&self, number: u64) -> Result<Option<Block>, StoredError> {
         // What is in the cache may be gone from the log meanwhile.
         if number < self.log.first() {

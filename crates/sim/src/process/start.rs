@@ -10,7 +10,7 @@ use postrider_core::machine::Kernel;
 use postrider_core::profile::Profile;
 use postrider_core::{Millis, Time};
 use postrider_engine::recovery::{self, Replayed};
-use postrider_engine::shard::{Below, Bounds, Shard};
+use postrider_engine::shard::{Bounds, Shard};
 use postrider_engine::{ClockMode, EngineClock};
 use postrider_log::memory::Memory;
 use postrider_log::{Claimed, EventLog, LogId, LogReader, codec};
@@ -65,7 +65,7 @@ impl Process {
         let mut shard = Shard::new(writer, limits);
         if let Some(store) = &mut outside.store {
             find_store(store, &reader, &mut outside.chance);
-            shard.rely(bounds(&mut outside.chance), store.covered());
+            shard.rely(bounds(&mut outside.chance), store.position(), store.swept());
         }
         let replayed = replay(&reader, &mut shard, outside)?;
         outside.checker.reread(&reader)?;
@@ -168,7 +168,7 @@ fn bounds(chance: &mut Chance) -> Bounds {
 
 /// What a start finds of the store: all that was in it, or nothing. One that knows more than the log is of no use.
 fn find_store(store: &mut Store, reader: &Reader, chance: &mut Chance) {
-    let is_of_log = store.covered() <= reader.end() && store.covered() >= reader.first();
+    let is_of_log = store.position() <= reader.end() && store.position() >= reader.first();
     if !is_of_log || chance.one_in(10) {
         *store = Store::default();
         store.follow(reader);

@@ -24,7 +24,7 @@ impl Process {
             store.follow(&self.reader);
             let overdue = now + Millis(1);
             store.sweep(self.shard.met_until().map_or(overdue, |met| met.min(overdue)));
-            self.shard.covered(postrider_engine::shard::Below::covered(store), store.swept());
+            self.shard.covered(store.position(), store.swept());
         }
         for _ in 0..READINGS_MAX {
             let Some(wanted) = self.wanted.take().or_else(|| self.shard.want(self.clock.now())) else { return };
