@@ -86,7 +86,9 @@ pub fn troubleshooting(words: &Words) -> Markup {
 pub fn attempts(entries: &[AttemptDetail], words: &Words) -> Markup {
     html! {
         table {
-            thead { tr { th { "Started (UTC)" } th { "Type" } th { "Outcome" } th { "Status" } th { "Attempt" } th { "Took" } th { "Event" } } }
+            thead { tr {
+                th { "Started (UTC)" } th { "Type" } th { "Outcome" } th { "Status" } th { "Attempt" } th { "Took" } th { "Event" }
+            } }
             @for detail in entries {
                 tbody { (attempt_rows(detail, words)) }
             }

@@ -102,7 +102,10 @@ fn questions(who: &Member, webhook: &Webhook, form: &Form, error: Option<&ApiErr
             fieldset {
                 legend { "Which of them" }
                 @for (only, text) in kinds {
-                    label.box { input type="radio" name="only" value=(only.as_str()) checked[form.text("only") == only.as_str()]; " " (text) }
+                    label.box {
+                        input type="radio" name="only" value=(only.as_str()) checked[form.text("only") == only.as_str()];
+                        " " (text)
+                    }
                 }
             }
             fieldset {
@@ -110,7 +113,10 @@ fn questions(who: &Member, webhook: &Webhook, form: &Form, error: Option<&ApiErr
                 @match &who.profile.event_types {
                     EventTypes::Listed(listed) => {
                         @for entry in listed {
-                            label.box { input type="checkbox" name="eventTypes" value=(entry.name) checked[chosen.contains(&&*entry.name)]; " " code { (entry.name) } }
+                            label.box {
+                                input type="checkbox" name="eventTypes" value=(entry.name) checked[chosen.contains(&&*entry.name)];
+                                " " code { (entry.name) }
+                            }
                         }
                     }
                     EventTypes::Any(_) => {

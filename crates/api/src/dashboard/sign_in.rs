@@ -20,7 +20,7 @@ use crate::state::Api;
 
 /// Shows the dashboard to a person with a browser: the overview, or the form to sign in with.
 #[utoipa::path(get, operation_id = "getDashboard", path = "/", tag = "operations", security(()),
-    responses((status = 200, description = "The dashboard: a form to sign in with, or the overview of whoever is signed in. A page for people; programs have the API.",
+    responses((status = 200, description = "A page for people: a form to sign in with, or the overview of whoever is signed in.",
         body = String, content_type = "text/html")))]
 pub async fn index(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, PageError> {
     let Some(session) = session_of(&headers, &api) else {

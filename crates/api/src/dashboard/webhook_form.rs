@@ -195,7 +195,11 @@ fn fields(who: &Member, form: &Form, webhook: Option<&Webhook>, error: Option<&A
     let words = Words::of(&who.profile.name);
     let profile = &*who.profile;
     let title = if webhook.is_some() { "Edit webhook" } else { "Add webhook" };
-    let is_bad = |name: &str| error.is_some_and(|error| error.errors.iter().any(|fault| root(&fault.field) == name));
+    // Browsers take the attribute without a value for a no.
+    let is_bad = |name: &str| {
+        let is_named = error.is_some_and(|error| error.errors.iter().any(|fault| root(&fault.field) == name));
+        is_named.then_some("true")
+    };
     let wrong = |name: &str| wrong(error, name);
     html! {
         h1 { (title) }
@@ -203,11 +207,13 @@ fn fields(who: &Member, form: &Form, webhook: Option<&Webhook>, error: Option<&A
         form.card.settings method="post" autocomplete="off" {
             (token(&who.session))
             label for="name" { "Name" @if profile.name_required { " *" } }
-            input #name type="text" name="name" value=(form.text("name")) aria-invalid[is_bad("name")] required[profile.name_required || webhook.is_some()];
+            input #name type="text" name="name" value=(form.text("name")) required[profile.name_required || webhook.is_some()]
+                aria-invalid=[is_bad("name")];
             p.help { (words.name_help) } (wrong("name"))
 
             label for="url" { (words.url_label) " *" }
-            input #url type="url" name="url" value=(form.text("url")) required spellcheck="false" aria-invalid[is_bad("url")] placeholder="https://";
+            input #url type="url" name="url" value=(form.text("url")) required spellcheck="false" placeholder="https://"
+                aria-invalid=[is_bad("url")];
             p.help { (words.url_help) } (wrong("url"))
 
             (secret_field(who, form, webhook)) (wrong("secret"))
@@ -250,7 +256,9 @@ fn secret_field(who: &Member, form: &Form, webhook: Option<&Webhook>) -> Markup 
             input #secret type="password" name="secret" autocomplete="new-password" spellcheck="false";
             p.help {
                 (words.secret_help)
-                @if webhook.is_some() { " Left empty, it stays as it is" @if !is_set && !is_signed { " (none)" } "; it is shown to nobody." }
+                @if webhook.is_some() {
+                    " Left empty, it stays as it is" @if !is_set && !is_signed { " (none)" } "; it is shown to nobody."
+                }
             }
             @if is_set {
                 label.box { input type="checkbox" name="noSecret" checked[form.is_on("noSecret")]; " Remove the secret" }
@@ -267,7 +275,8 @@ fn events_field(profile: &Profile, form: &Form, words: &Words) -> Markup {
                 EventTypes::Listed(listed) => {
                     @for entry in listed {
                         label.box {
-                            input type="checkbox" name="events" value=(entry.name) checked[form.all("events").any(|name| name == &*entry.name)];
+                            input type="checkbox" name="events" value=(entry.name)
+                                checked[form.all("events").any(|name| name == &*entry.name)];
                             " " code { (entry.name) } " " span.help { (entry.description) }
                         }
                     }
@@ -304,7 +313,8 @@ fn more_fields(who: &Member, form: &Form, webhook: Option<&Webhook>, error: Opti
         label for="timeoutMs" { "Timeout, in ms" }
         input #timeoutMs type="text" inputmode="numeric" name="timeoutMs" value=(form.text("timeoutMs")); (wrong("timeoutMs"))
         label for="rateLimit" { "Attempts a second, at most" }
-        input #rateLimit type="text" inputmode="numeric" name="rateLimit" value=(form.text("rateLimit")) placeholder="no limit"; (wrong("rateLimit"))
+        input #rateLimit type="text" inputmode="numeric" name="rateLimit" value=(form.text("rateLimit")) placeholder="no limit";
+        (wrong("rateLimit"))
 
         label for="signing" { "Sign requests (Standard Webhooks)" }
         select #signing name="signing" {

@@ -54,7 +54,10 @@ pub async fn list(api: &Api, who: &Member, notice: Option<Notice>, uri: &Uri) ->
 fn table(rows: &[(&std::sync::Arc<Webhook>, Option<WebhookHealth>)]) -> Markup {
     html! {
         table {
-            thead { tr { th { "Webhook" } th { "State" } th { "Success, 1 h" } th { "p95" } th { "Pending" } th { "Next attempt (UTC)" } th { "Failed in a row" } } }
+            thead { tr {
+                th { "Webhook" } th { "State" } th { "Success, 1 h" } th { "p95" } th { "Pending" } th { "Next attempt (UTC)" }
+                th { "Failed in a row" }
+            } }
             @for (webhook, health) in rows {
                 tbody {
                     tr {
@@ -68,11 +71,13 @@ fn table(rows: &[(&std::sync::Arc<Webhook>, Option<WebhookHealth>)]) -> Markup {
                                 td data-label="Success, 1 h" {
                                     (percent(health.hour.succeeded, health.hour.attempts))
                                     @if health.hour.attempts > 0 {
-                                        " " meter min="0" max=(health.hour.attempts) value=(health.hour.succeeded) { (health.hour.succeeded) }
+                                        " " meter max=(health.hour.attempts) value=(health.hour.succeeded) { (health.hour.succeeded) }
                                         " " span.none { "of " (health.hour.attempts) }
                                     }
                                 }
-                                td data-label="p95" { @match health.hour.p95 { Some(span) => { (span.0) " ms" }, None => span.none { "–" } } }
+                                td data-label="p95" {
+                                    @match health.hour.p95 { Some(span) => { (span.0) " ms" }, None => span.none { "–" } }
+                                }
                                 td data-label="Pending" { (health.pending) }
                                 td data-label="Next attempt" { (maybe_time(health.next_attempt_at)) }
                                 td data-label="Failed in a row" { (health.consecutive_failures) }

@@ -1,4 +1,4 @@
-//! A browser without a script: it keeps its cookie, sends the form token that the page it looks at carries, and follows redirects when told.
+//! A browser without a script: it keeps its cookie, sends the form token that pages carry, and follows redirects when told.
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};

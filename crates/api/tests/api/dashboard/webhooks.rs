@@ -49,7 +49,8 @@ async fn a_genesy_webhook_is_added_with_all_its_fields_and_edited() {
     let expected = json!({
         "name": "CRM", "description": "Replies", "url": "https://crm.example.com/hooks", "events": ["MESSAGE_REPLIED", "EMAIL_SENT"],
         "campaignIds": ["7", "spring"], "customFields": ["leadScore", "industry"], "enabled": true, "hasSecret": true,
-        "headers": ["X-Team", "X-Two"], "retryPolicy": {"delays": ["1s", "2m"], "jitter": 0.5}, "timeoutMs": 5000, "rateLimit": {"perSecond": 10},
+        "headers": ["X-Team", "X-Two"], "retryPolicy": {"delays": ["1s", "2m"], "jitter": 0.5}, "timeoutMs": 5000,
+        "rateLimit": {"perSecond": 10},
     });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&made[name], value, "{name}");
