@@ -77,10 +77,11 @@ fn read<B: Below<Error: Display> + ?Sized>(below: &B, request: Request) -> Read 
     match request {
         Request::Wanted(wanted) => Read::Loaded(or_pause(shard::load(below, &wanted))),
         Request::Commands(commands) => {
-            let mut has_failed = false;
+            let mut covered = or_pause(below.covered());
             let read = commands.into_iter().map(|command| {
-                let prefetch = if has_failed { None } else { or_pause(shard::prefetch(below, &command)) };
-                has_failed = prefetch.is_none();
+                let prefetch = covered.and_then(|covered| or_pause(shard::prefetch(below, covered, &command)));
+                // One pause is enough.
+                covered = covered.filter(|_| prefetch.is_some());
                 (command, prefetch)
             });
             Read::Commands(read.collect())

@@ -1,18 +1,17 @@
 //! The way back: everything derived is made again from the log.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt::Display;
 
+use postrider_core::Position;
 use postrider_core::directory::Directory;
 use postrider_core::fact::Fact;
 use postrider_core::sealed::SealingKeyId;
-use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 use postrider_log::{Kind, LogReader, LogWriter, ReadError, codec};
-use postrider_store::{Asleep, Lane};
 
 use crate::keyring::{Keyring, KeyringError};
-use crate::overlay::{Overlay, Recalled};
-use crate::past::Reach;
+use crate::overlay::Overlay;
 use crate::shard::{Below, Shard};
 use crate::views::Views;
 
@@ -28,45 +27,6 @@ pub enum ReplayError {
     /// What the store has of an event can't be read.
     #[error("the store cannot be read: {0}")]
     Store(String),
-}
-
-/// No store.
-enum Nothing {}
-
-impl Below for Nothing {
-    type Error = std::convert::Infallible;
-
-    fn covered(&self) -> Result<u64, Self::Error> {
-        match *self {}
-    }
-
-    fn due(&self, _: Option<Asleep>, _: Time, _: usize) -> Result<Vec<Asleep>, Self::Error> {
-        match *self {}
-    }
-
-    fn backlog(&self, _: WebhookId, _: Lane, _: Option<Asleep>, _: usize) -> Result<(Vec<Asleep>, Time), Self::Error> {
-        match *self {}
-    }
-
-    fn delivery(&self, _: DeliveryKey) -> Result<Option<Recalled>, Self::Error> {
-        match *self {}
-    }
-
-    fn whole(&self, _: Position) -> Result<Option<Recalled>, Self::Error> {
-        match *self {}
-    }
-
-    fn named(&self, _: WorkspaceId, _: &EventId) -> Result<Option<Recalled>, Self::Error> {
-        match *self {}
-    }
-
-    fn events(&self, _: Reach<'_>, _: usize) -> Result<(Vec<Recalled>, Position), Self::Error> {
-        match *self {}
-    }
-
-    fn unfinished(&self, _: Position, _: u64, _: usize) -> Result<(Vec<Recalled>, Option<Position>), Self::Error> {
-        match *self {}
-    }
 }
 
 /// What readers see, as of the log's end.
@@ -89,7 +49,7 @@ pub struct Replayed {
 /// # Errors
 /// When the log can't be read to its end.
 pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Result<Replayed, ReplayError> {
-    replay_onto(reader, shard, None::<&Nothing>)
+    replay_onto(reader, shard, None::<&dyn Below<Error = Infallible>>)
 }
 
 /// As [`replay`], for a shard that relies on a store: what lies below it is read there, and what a later fact is about is brought from there.
@@ -102,7 +62,7 @@ pub fn replay_onto<W: LogWriter, B>(
     below: Option<&B>,
 ) -> Result<Replayed, ReplayError>
 where
-    B: Below<Error: Display>,
+    B: Below<Error: Display> + ?Sized,
 {
     let covered = below.map(Below::covered).transpose().map_err(in_store)?.unwrap_or(0);
     let mut replayed = Replayed { views: Views::for_replay(reader.first(), covered), ..Replayed::default() };

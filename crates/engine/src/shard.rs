@@ -6,6 +6,8 @@
 mod recall;
 mod replay;
 mod retention;
+mod spill;
+mod wanted;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,11 +28,13 @@ use postrider_log::{AppendError, Batch, EraseError, LogWriter, Payload, ReserveE
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
 
 use crate::overlay::{Overlay, Recalled};
-pub use recall::{Below, Bounds, Found, Loaded, Prefetch, Wanted, load, prefetch};
-use recall::{LANES, Reliance};
+pub use recall::Bounds;
+use recall::Reliance;
 use replay::ReadForReplay;
 use retention::Beginnings;
 pub use retention::{Retained, Retention};
+use spill::LANES;
+pub use wanted::{Below, Found, Loaded, Prefetch, Wanted, load, prefetch};
 
 /// The state, the schedule and the log of one shard.
 pub struct Shard<W> {
@@ -52,7 +56,6 @@ pub struct Shard<W> {
     spares_space: bool,
     /// `None`: there is no store, and all is in RAM.
     reliance: Option<Reliance>,
-    is_resuming: bool,
     now: Time,
 }
 
@@ -135,7 +138,6 @@ impl<W: LogWriter> Shard<W> {
             read_for_replay: None,
             spares_space: false,
             reliance: None,
-            is_resuming: false,
             now: Time(0),
         }
     }
@@ -183,10 +185,11 @@ impl<W: LogWriter> Shard<W> {
         for webhook in self.kernel.directory.webhooks() {
             make_known(&mut self.scheduler, webhook);
         }
-        self.is_resuming = true;
         let cells: Vec<Cell> = self.overlay.cells().filter(|cell| self.kernel.is_pending(cell)).copied().collect();
-        cells.iter().for_each(|cell| self.file(cell));
-        self.is_resuming = false;
+        match self.reliance {
+            Some(_) => self.doze(&cells),
+            None => cells.iter().for_each(|cell| self.file(cell)),
+        }
         let webhooks: Vec<_> = self.kernel.directory.webhooks().map(|webhook| webhook.id).collect();
         for webhook in webhooks {
             LANES.into_iter().for_each(|lane| self.is_in_store(webhook, lane, Time(0)));
@@ -413,6 +416,9 @@ impl<W: LogWriter> Shard<W> {
                 Effect::Hasten(cell) => self.hasten(&cell),
                 Effect::Forget(key) => {
                     self.scheduler.forget(key);
+                    if let Some(webhook) = self.overlay.cell(key).map(|cell| cell.webhook) {
+                        self.has_shortened(webhook);
+                    }
                 }
                 Effect::ErasePayload(event) => self.to_erase.push(self.overlay.payload_of(event)),
                 Effect::Webhook(webhook) => make_known(&mut self.scheduler, &webhook),
@@ -471,6 +477,7 @@ impl<W: LogWriter> Shard<W> {
     pub fn pick(&mut self, now: Time) -> Option<Job> {
         loop {
             let pick = self.scheduler.pick(now)?;
+            self.has_shortened(pick.webhook);
             let cell = self.overlay.cell(pick.key);
             let event = self.overlay.event(pick.key.event);
             let webhook = self.kernel.directory.webhook(pick.webhook);

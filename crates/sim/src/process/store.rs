@@ -14,7 +14,7 @@ impl Process {
     pub(super) fn read_store(&mut self, outside: &mut Outside) {
         let Some(store) = &mut outside.store else { return };
         for mut input in std::mem::take(&mut self.again) {
-            let Ok(read) = prefetch(store, &input.command);
+            let Ok(read) = prefetch(store, store.position(), &input.command);
             input.prefetch = Some(read);
             self.inbox.push_back(input);
             self.turn_at = self.turn_at.or(Some(outside.clocks.now()));
