@@ -364,7 +364,7 @@ fn settings(types: &[&str]) -> Settings {
     }
 }
 
-fn measured(started: Time, took: u64, is_good: bool) -> Measured {
+pub fn measured(started: Time, took: u64, is_good: bool) -> Measured {
     let failure = Failure { kind: ErrorKind::HttpStatus, message: "http_status".into() };
     let exchange = Exchange {
         duration: Millis(took),

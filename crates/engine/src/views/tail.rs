@@ -118,8 +118,11 @@ impl Tail {
                 if self.records.get(&at) == Some(&position) {
                     self.records.remove(&at);
                     self.events.remove(&(workspace, at));
-                    if let Some(id) = own_id {
-                        self.ids.remove(&(workspace, id));
+                    // Once the log has let go of an event, another may have taken its id.
+                    if let Some(id) = own_id.map(|id| (workspace, id))
+                        && self.ids.get(&id) == Some(&at)
+                    {
+                        self.ids.remove(&id);
                     }
                 }
             }

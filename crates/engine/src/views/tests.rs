@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::stage::{LOG, Stage, Step, TYPES, id, step};
+use crate::stage::{LOG, Stage, Step, TYPES, id, measured, step};
 use crate::stored::{Stored, StoredError};
 use postrider_core::attempt::Outcome;
+use postrider_core::command::{Command, Finish};
 use postrider_core::replay::{Only, Wish};
 
 /// A story with its readers' side.
@@ -349,4 +350,24 @@ proptest! {
         scene.restart();
         scene.check().unwrap();
     }
+}
+
+#[test]
+fn an_id_is_found_again_that_another_event_took_while_the_tail_still_knew_the_first() {
+    let mut scene = Scene::new();
+    scene.stage.publish(0, TYPES[1], Some(3));
+    scene.project();
+    let first = scene.stage.event_with_id(scene.stage.workspaces[0], &id(3)).unwrap().at;
+    for key in scene.stage.cells.keys().copied().collect::<Vec<_>>() {
+        scene.stage.tell(Command::Finish(Finish { key, measured: measured(scene.stage.now, 3, true) }));
+    }
+    for _ in 0..20 {
+        scene.stage.publish(1, TYPES[1], None);
+        scene.commit();
+    }
+    scene.stage.run(&Step::Retain);
+    assert!(!scene.stage.events.contains_key(&first), "the log has let go of the first");
+    scene.stage.publish(0, TYPES[1], Some(3));
+    scene.project();
+    scene.check().unwrap();
 }
