@@ -3,7 +3,7 @@
 //! sled's own flush is no fsync, so a batch is durable only after [`Disk::sync`], which flushes and then syncs sled's file by its path.
 //! sled can panic over a damaged file; a panic is caught here and becomes an error.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -64,6 +64,7 @@ impl Disk {
     pub fn open(folder: &Path, name: String, cache_bytes: u64) -> Result<Disk, ReadError> {
         let path = folder.join(&name);
         let fail = |why: String| ReadError::Sled { database: name.clone(), why };
+        remove_cut_off_snapshots(&path)?;
         let mut tries = 0;
         let db = loop {
             let config = sled::Config::new().path(&path).cache_capacity(cache_bytes).flush_every_ms(None);
@@ -130,6 +131,22 @@ impl Disk {
 /// Makes the names in a folder durable.
 pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// What sled was writing beside its snapshot when it was killed, or when there was no space: it would take that for its newest snapshot,
+/// and for corruption. The snapshot before is still there, or there was none. Nobody else is in the folder: the store's lock is held.
+fn remove_cut_off_snapshots(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn is_locked(why: &io::Error) -> bool {

@@ -114,6 +114,38 @@ fn judge(folder: &Path, world: &World, what: &str) -> Came {
     if set_aside.is_some() { Came::Noticed } else { Came::Harmless }
 }
 
+/// A kill, or a disk without space, while sled writes its snapshot of a database: sled by itself calls what is left corruption.
+#[test]
+fn a_snapshot_that_was_cut_off_is_no_damage() {
+    let folder = support::folder();
+    let path = folder.path().join("store");
+    let world = built(&path);
+    let model = expected(&world.records, world.block, 0);
+    let look = || {
+        let opened = open(&path).unwrap();
+        assert_eq!((opened.set_aside, opened.at.replay_from()), (None, world.block));
+        assert_eq!(given(&opened.store.read(), model.heads.keys().copied(), 50).unwrap(), model);
+    };
+    // Opening leaves one.
+    look();
+    let snapshots: Vec<PathBuf> = files(&path).into_iter().filter(|file| is_snapshot(file)).collect();
+    let of_days = snapshots.iter().filter(|file| file.starts_with(path.join("days"))).count();
+    assert!(of_days > 1 && of_days < snapshots.len(), "each database has one: {snapshots:?}");
+    for part in [0, 1, 2] {
+        for snapshot in &snapshots {
+            let bytes = fs::read(snapshot).unwrap();
+            let cut_off = snapshot.with_file_name("snap.00000000FFFFFFFF.generating");
+            fs::write(cut_off, &bytes[..bytes.len() * part / 3]).unwrap();
+        }
+        look();
+        assert!(!files(&path).iter().any(|file| file.extension().is_some_and(|e| e == "generating")));
+    }
+}
+
+fn is_snapshot(file: &Path) -> bool {
+    file.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("snap."))
+}
+
 /// Numbers that are the same at every run.
 fn spread(n: u64) -> u64 {
     n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 11
