@@ -117,7 +117,11 @@ impl World {
                     self.push(Fact::WebhookDeleted { workspace: workspace(0), id: WebhookId(*webhook) });
                 }
             }
-            Step::Wait { ms } => self.now += ms,
+            Step::Wait { ms } => {
+                // All records of a block have one time.
+                self.end_block();
+                self.now += ms;
+            }
             Step::EndBlock => self.end_block(),
         }
     }
