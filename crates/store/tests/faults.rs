@@ -128,12 +128,12 @@ fn a_snapshot_that_was_cut_off_is_no_damage() {
     };
     // Opening leaves one.
     look();
-    let snapshots: Vec<PathBuf> = files(&path).into_iter().filter(|file| is_snapshot(file)).collect();
-    let of_days = snapshots.iter().filter(|file| file.starts_with(path.join("days"))).count();
-    assert!(of_days > 1 && of_days < snapshots.len(), "each database has one: {snapshots:?}");
+    let snapshots = files(&path).into_iter().filter(|file| is_snapshot(file));
+    let snapshots: Vec<(PathBuf, Vec<u8>)> = snapshots.map(|file| (file.clone(), fs::read(file).unwrap())).collect();
+    let of_days = snapshots.iter().filter(|(file, _)| file.starts_with(path.join("days"))).count();
+    assert!(of_days > 1 && of_days < snapshots.len(), "each database has one: {}", snapshots.len());
     for part in [0, 1, 2] {
-        for snapshot in &snapshots {
-            let bytes = fs::read(snapshot).unwrap();
+        for (snapshot, bytes) in &snapshots {
             let cut_off = snapshot.with_file_name("snap.00000000FFFFFFFF.generating");
             fs::write(cut_off, &bytes[..bytes.len() * part / 3]).unwrap();
         }
