@@ -19,11 +19,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use postrider_core::Time;
-use postrider_log::{LogId, codec};
+use postrider_log::{Kind, LogId, codec};
 use postrider_store::{CommitError, Mark, OpenError, Opened, Part, Writer};
 
 use crate::metering;
 use crate::shared::Shared;
+use crate::snapshot::{HealthSketch, Landmarks, Snapshot};
 pub use open::open;
 
 /// How often it looks for new blocks.
@@ -35,6 +36,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How often it looks for what the log has let go of, and at a part of what is pending for what is of no use.
 const LET_GO_EVERY: Duration = Duration::from_secs(10);
+/// How often it puts a snapshot into the store: what has come since is read at a start after a crash.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 /// While it catches up it says so this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
@@ -98,7 +101,8 @@ impl Keeping {
     }
 }
 
-/// Starts the keeper of the store in `folder`; `opened` is that store, if it could be opened already.
+/// Starts the keeper of the store in `folder`; `opened` is that store, if it could be opened already. `landmarks` are those of the log as
+/// it is.
 ///
 /// # Errors
 /// When no thread can be had.
@@ -108,10 +112,11 @@ pub fn start(
     log: LogId,
     commit_every: Duration,
     opened: Option<Opened>,
+    landmarks: Landmarks,
 ) -> std::io::Result<Keeping> {
     let (stop, stopped) = bounded(0);
     let shared = Arc::clone(shared);
-    let keeper = Keeper { shared, folder, log, commit_every, stopped };
+    let mut keeper = Keeper { shared, folder, log, commit_every, stopped, landmarks };
     let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || keeper.run(opened))?;
     Ok(Keeping { stop, thread })
 }
@@ -122,17 +127,21 @@ struct Keeper {
     log: LogId,
     commit_every: Duration,
     stopped: Receiver<()>,
+    landmarks: Landmarks,
 }
 
 impl Keeper {
-    fn run(&self, mut opened: Option<Opened>) {
+    fn run(&mut self, mut opened: Option<Opened>) {
         let mut pause = PAUSE_MIN;
         loop {
             let began = Instant::now();
             let first = opened.take();
             let kept = catch_unwind(AssertUnwindSafe(|| self.keep(first)));
             let trouble = match kept {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => {
+                    // Whoever still has a handle of the engine does not keep the next one from its store.
+                    return self.shared.stored.close(self.shared.covered() > 0);
+                }
                 Ok(Err(trouble)) => trouble,
                 Err(_) => Trouble::Broken("its keeper has panicked".into()),
             };
@@ -169,7 +178,7 @@ impl Keeper {
     }
 
     /// Keeps the store until told to stop.
-    fn keep(&self, opened: Option<Opened>) -> Result<(), Trouble> {
+    fn keep(&mut self, opened: Option<Opened>) -> Result<(), Trouble> {
         let opened = match opened {
             Some(opened) => opened,
             None => open(&self.folder, self.log, &*self.shared.records)?,
@@ -189,8 +198,10 @@ impl Keeper {
                 return Err(Trouble::Broken(reason));
             }
             let is_over = is_stopped && progress.is_caught_up;
+            self.draw_snapshot(&mut progress, is_over);
             let is_due = progress.committed_at.elapsed() >= self.commit_every || progress.facts >= COMMIT_FACTS_MAX;
-            if progress.next > progress.committed && (is_due || is_over) {
+            let is_news = progress.next > progress.committed || (is_over && progress.sketch.is_some());
+            if is_news && (is_due || is_over) {
                 self.commit(&mut writer, &mut progress)?;
                 if is_behind && progress.committed >= self.shared.covered() {
                     is_behind = false;
@@ -212,7 +223,7 @@ impl Keeper {
     }
 
     /// Takes the next blocks that are projected, up to a bound.
-    fn take(&self, writer: &mut Writer, progress: &mut Progress) -> Result<(), Trouble> {
+    fn take(&mut self, writer: &mut Writer, progress: &mut Progress) -> Result<(), Trouble> {
         let end = *self.shared.projected.borrow();
         let first = self.shared.records.first();
         if progress.is_empty {
@@ -223,8 +234,11 @@ impl Keeper {
                 let reason = format!("the log has let go of block {} before it was taken in", progress.next);
                 return Err(Trouble::Broken(reason));
             };
+            self.landmarks.has_gaps |= block.kind() == Kind::Gap;
             for (position, fact) in block.facts() {
-                writer.take(Part::Both, &codec::decode(position, block.time(), fact)?)?;
+                let record = codec::decode(position, block.time(), fact)?;
+                writer.take(Part::Both, &record)?;
+                self.landmarks.note(&record);
             }
             progress.facts += block.len() as usize;
             progress.next += 1;
@@ -236,13 +250,25 @@ impl Keeper {
         Ok(())
     }
 
+    /// Draws how the webhooks are doing, if it is time for a snapshot: it goes with the commit that covers all of it.
+    fn draw_snapshot(&self, progress: &mut Progress, is_over: bool) {
+        let is_time = is_over || progress.drawn_at.elapsed() >= SNAPSHOT_EVERY;
+        if is_time && progress.is_caught_up && progress.next > progress.drawn_to {
+            progress.sketch = Some(HealthSketch::draw(&self.shared.views));
+            progress.drawn_at = Instant::now();
+            progress.drawn_to = progress.next;
+        }
+    }
+
     fn commit(&self, writer: &mut Writer, progress: &mut Progress) -> Result<(), Trouble> {
         let chain = self.shared.records.hash_before(progress.next)?;
         let chain = chain.ok_or_else(|| Trouble::Failed(format!("the log does not know block {}", progress.next)))?;
         let began = Instant::now();
         let sweep_until = Time(self.shared.sweep_until.load(Ordering::Acquire));
         writer.sweep(sweep_until);
-        writer.commit(Part::Both, Mark { block: progress.next, chain: chain.0 }, None)?;
+        let sketch = progress.sketch.take_if(|sketch| sketch.newest <= progress.next);
+        let snapshot = sketch.as_ref().map(|sketch| Snapshot::write(&self.landmarks, sketch));
+        writer.commit(Part::Both, Mark { block: progress.next, chain: chain.0 }, snapshot.as_deref())?;
         metering::store_committed(began.elapsed().as_secs_f64());
         progress.committed = progress.next;
         progress.committed_at = Instant::now();
@@ -289,6 +315,10 @@ struct Progress {
     committed_at: Instant,
     /// Taken since.
     facts: usize,
+    /// Of a snapshot that is to come.
+    sketch: Option<HealthSketch>,
+    drawn_at: Instant,
+    drawn_to: u64,
     is_caught_up: bool,
     told_at: Instant,
     let_go_at: Instant,
@@ -303,6 +333,9 @@ impl Progress {
             committed: at,
             committed_at: now,
             facts: 0,
+            sketch: None,
+            drawn_at: now,
+            drawn_to: 0,
             is_caught_up: false,
             told_at: now,
             let_go_at: now,

@@ -23,8 +23,10 @@ mod payloads;
 mod poison;
 mod projector;
 pub mod recovery;
+mod restatements;
 pub mod shard;
 mod shared;
+pub mod snapshot;
 #[cfg(test)]
 mod stage;
 mod start;

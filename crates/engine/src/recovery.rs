@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt::Display;
 
-use postrider_core::Position;
 use postrider_core::directory::Directory;
 use postrider_core::fact::Fact;
 use postrider_core::sealed::SealingKeyId;
-use postrider_log::{Kind, LogReader, LogWriter, ReadError, codec};
+use postrider_core::{Position, Time};
+use postrider_log::{Block, Kind, LogReader, LogWriter, ReadError, codec};
 
 use crate::keyring::{Keyring, KeyringError};
 use crate::overlay::Overlay;
 use crate::shard::{Below, Shard};
+use crate::snapshot::{Landmarks, Snapshot};
 use crate::views::Views;
 
 /// Why the log could not be replayed.
@@ -40,8 +41,8 @@ pub struct Replayed {
     pub last_erased: Vec<Position>,
     /// Facts that were replayed.
     pub facts: u64,
-    /// Blocks were lost, and what they said is not known: the log was salvaged.
-    pub has_gaps: bool,
+    /// Of the whole log.
+    pub landmarks: Landmarks,
 }
 
 /// Feeds all records of the log to the shard and to the readers' side.
@@ -49,10 +50,11 @@ pub struct Replayed {
 /// # Errors
 /// When the log can't be read to its end.
 pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Result<Replayed, ReplayError> {
-    replay_onto(reader, shard, None::<&dyn Below<Error = Infallible>>)
+    replay_onto(reader, shard, None::<&dyn Below<Error = Infallible>>, None)
 }
 
 /// As [`replay`], for a shard that relies on a store: what lies below it is read there, and what a later fact is about is brought from there.
+/// With a snapshot it begins where the state was last restated before that.
 ///
 /// # Errors
 /// When the log can't be read to its end, or the store can't be read.
@@ -60,16 +62,16 @@ pub fn replay_onto<W: LogWriter, B>(
     reader: &impl LogReader,
     shard: &mut Shard<W>,
     below: Option<&B>,
+    snapshot: Option<Snapshot>,
 ) -> Result<Replayed, ReplayError>
 where
     B: Below<Error: Display> + ?Sized,
 {
     let covered = below.map(Below::covered).transpose().map_err(in_store)?.unwrap_or(0);
-    let mut replayed = Replayed { views: Views::for_replay(reader.first(), covered), ..Replayed::default() };
-    let (mut last_erasing, mut last_erased) = (0, Vec::new());
-    for block in reader.facts(reader.first()) {
+    let (from, mut replayed) = begin(reader.first(), covered, shard, snapshot);
+    for block in reader.facts(from) {
         let block = block?;
-        replayed.has_gaps |= block.kind() == Kind::Gap;
+        replayed.landmarks.has_gaps |= block.kind() == Kind::Gap;
         for (position, bytes) in block.facts() {
             let record = codec::decode(position, block.time(), bytes)?;
             let is_covered = position.block() < covered;
@@ -81,27 +83,47 @@ where
                 true => shard.replay_covered(&record),
                 false => shard.replay(&record),
             }
-            if let Fact::EventErased { event, .. } = record.fact {
-                if last_erasing != position.block() {
-                    last_erased.clear();
-                }
-                last_erasing = position.block();
-                last_erased.push(event);
-            }
+            replayed.landmarks.note(&record);
             replayed.directory.apply(&record);
             replayed.views.apply(&record);
             replayed.facts += 1;
         }
     }
-    for event in last_erased.into_iter().filter(|event| shard.overlay().recalled(*event).is_none()) {
-        let stored = below.map(|below| below.whole(event)).transpose().map_err(in_store)?;
-        replayed.last_erased.extend(stored.flatten().map(|recalled| recalled.payload));
+    for event in erased_last(reader, &replayed.landmarks)? {
+        if shard.overlay().recalled(event).is_none() {
+            let stored = below.map(|below| below.whole(event)).transpose().map_err(in_store)?;
+            replayed.last_erased.extend(stored.flatten().map(|recalled| recalled.payload));
+        }
     }
     // What was restated can be more than what is still of use.
     shard.forget_below(reader.first());
     replayed.directory.forget_below(reader.first());
     replayed.views.settle();
     Ok(replayed)
+}
+
+/// The block to begin with, and what is known before it is read.
+fn begin<W: LogWriter>(first: u64, covered: u64, shard: &mut Shard<W>, snapshot: Option<Snapshot>) -> (u64, Replayed) {
+    let start = snapshot.and_then(|snapshot| Some((snapshot.replay_from(covered, first)?, snapshot)));
+    let Some(((from, before), snapshot)) = start else {
+        return (first, Replayed { views: Views::for_replay(first, covered), ..Replayed::default() });
+    };
+    shard.begins_behind(before);
+    let Snapshot { landmarks, health, .. } = snapshot;
+    let views = Views::for_replay_behind(first, covered, health);
+    (from, Replayed { views, landmarks, ..Replayed::default() })
+}
+
+/// The events that the last turn which erased any erased.
+fn erased_last(reader: &impl LogReader, landmarks: &Landmarks) -> Result<Vec<Position>, ReplayError> {
+    let block = landmarks.last_erasing().map(|block| reader.read_facts(block)).transpose()?.flatten();
+    let mut erased = Vec::new();
+    for (position, bytes) in block.iter().flat_map(Block::facts) {
+        if let Fact::EventErased { event, .. } = codec::decode(position, Time(0), bytes)?.fact {
+            erased.push(event);
+        }
+    }
+    Ok(erased)
 }
 
 fn in_store(error: impl Display) -> ReplayError {

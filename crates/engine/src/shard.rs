@@ -28,6 +28,7 @@ use postrider_log::{AppendError, Batch, EraseError, LogWriter, Payload, ReserveE
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
 
 use crate::overlay::{Overlay, Recalled};
+use crate::restatements::Restatements;
 pub use recall::Bounds;
 use recall::Reliance;
 use replay::ReadForReplay;
@@ -147,10 +148,15 @@ impl<W: LogWriter> Shard<W> {
         self.log
     }
 
+    /// Before a replay that does not begin where the log does: what lies before it.
+    pub fn begins_behind(&mut self, restatements: Restatements) {
+        self.beginnings.known = restatements;
+    }
+
     /// Takes in a record of the log at start. What it made the process before this one do is not done again; see [`Shard::resume`].
     pub fn replay(&mut self, record: &Record) {
         self.take_in(record);
-        self.beginnings.note(record);
+        self.beginnings.known.note(record);
         self.effects.clear();
         self.now = self.now.max(record.time);
     }
@@ -158,7 +164,7 @@ impl<W: LogWriter> Shard<W> {
     /// Takes in a record of which the store has what concerns events: the rest of the state follows it.
     pub fn replay_covered(&mut self, record: &Record) {
         machine::apply(&mut self.kernel, record, |_| ());
-        self.beginnings.note(record);
+        self.beginnings.known.note(record);
         self.now = self.now.max(record.time);
     }
 

@@ -35,6 +35,7 @@ use crate::projector;
 use crate::recovery::{self, ReplayError, Replayed};
 use crate::shard::{Bounds, Input, Retention, Shard, TurnError};
 use crate::shared::{Records, Shared};
+use crate::snapshot::Snapshot;
 use crate::stored::Stored;
 use crate::worker::{Bench, Workers};
 use crate::writer::Writer;
@@ -238,7 +239,7 @@ impl Engine {
         if replayed.facts == 0 && !keyring.ids().is_empty() {
             return Err(StartError::LogMissing);
         }
-        if !replayed.has_gaps {
+        if !replayed.landmarks.has_gaps {
             recovery::destroy_orphans(&keyring, &replayed.directory)?;
         }
         shard.erase_again(recovery::not_surely_erased(&log.reader, shard.overlay()).map_err(ReplayError::Read)?);
@@ -277,7 +278,8 @@ impl Engine {
         let workers = Workers::start(options.workers.max(1), permits + TRIALS_MAX, &Arc::new(bench))?;
         let (projected, projector) = projector::start(Arc::clone(&shared))?;
         let commit_every = options.store_commit_every.into();
-        let keep = |folder| keeper::start(&shared, folder, log.log, commit_every, store);
+        let landmarks = replayed.landmarks;
+        let keep = |folder| keeper::start(&shared, folder, log.log, commit_every, store, landmarks);
         let keeper = folder.clone().map(keep).transpose()?;
         let (inbox, outbox) = inbox();
         let (stop, stopped) = bounded(1);
@@ -405,7 +407,7 @@ impl<W: LogWriter> Derived<W> {
         folder: Option<&Path>,
         options: &EngineOptions,
     ) -> Result<Derived<W>, (ReplayError, W)> {
-        let store = folder.and_then(|folder| open_store(folder, log, &**records));
+        let mut store = folder.and_then(|folder| open_store(folder, log, &**records));
         let stored = Arc::new(Stored::new(Arc::clone(records), store.as_ref().map(|opened| opened.store.clone())));
         let covered = store.as_ref().map_or(0, |opened| opened.at.replay_from());
         let swept = stored.view(|view| Ok(view.swept())).unwrap_or(Time(0));
@@ -413,7 +415,9 @@ impl<W: LogWriter> Derived<W> {
         if folder.is_some() {
             shard.rely(options.bounds, covered, swept);
         }
-        match recovery::replay_onto(reader, &mut shard, Some(&*stored)) {
+        let kernel = store.as_mut().and_then(|opened| opened.kernel.take());
+        let snapshot = kernel.and_then(|kernel| Snapshot::read(&kernel.bytes));
+        match recovery::replay_onto(reader, &mut shard, Some(&*stored), snapshot) {
             Ok(replayed) => Ok(Derived { shard, replayed, store, stored, covered, swept }),
             Err(error) => Err((error, shard.into_log())),
         }

@@ -16,6 +16,7 @@ mod tail;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use postrider_core::attempt::Attempt;
@@ -27,13 +28,15 @@ use postrider_core::machine::event_cells;
 use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
 pub use explain::{Explanation, Verdict};
-use health::Summary;
+pub(crate) use health::Summary;
 pub use health::{WebhookHealth, WindowFigures};
 pub use lists::{DeliveryFilter, EventFilter, LogFilter};
 pub use look::Look;
 pub use page::{Cursor, CursorError, ListName, Page, PageQuery, paginate, read_cursor};
 pub use past::ReplayCount;
 use tail::Tail;
+
+use crate::snapshot::Known;
 
 /// What readers see and is in RAM.
 #[derive(Default)]
@@ -42,17 +45,26 @@ pub struct Views {
     /// Of the webhooks that there are.
     health: BTreeMap<WebhookId, (WorkspaceId, Summary)>,
     tail: Tail,
+    /// The block behind the newest record.
+    taken: u64,
     /// During the replay of a log that begins later.
     replay: Option<Replayed>,
 }
 
-/// What a replay knows of events from before the log's beginning.
+/// What a replay knows.
 struct Replayed {
     first: u64,
     /// The tail need not take what the store has.
     covered: u64,
-    /// Those that it has met again, carried: facts about the others say nothing.
-    carried: BTreeSet<Position>,
+    before: Before,
+}
+
+/// What it knows of what lies before its beginning.
+enum Before {
+    /// It begins with the log. Of the events from before that it has met these again, carried: facts about the others say nothing.
+    Carried(BTreeSet<Position>),
+    /// How webhooks were doing is known: the block below which all that concerns one is counted already.
+    Counted(BTreeMap<WebhookId, u64>),
 }
 
 /// A delivery with its event.
@@ -111,7 +123,21 @@ impl Subject {
 impl Views {
     /// Empty, to be fed with all of a log that begins with block `first`, beside a store that covers what lies below `covered`.
     pub fn for_replay(first: u64, covered: u64) -> Views {
-        Views { replay: Some(Replayed { first, covered, carried: BTreeSet::new() }), ..Views::default() }
+        Views {
+            replay: Some(Replayed { first, covered, before: Before::Carried(BTreeSet::new()) }),
+            ..Views::default()
+        }
+    }
+
+    /// As [`Views::for_replay`], to be fed from where a snapshot says.
+    pub fn for_replay_behind(first: u64, covered: u64, health: BTreeMap<WebhookId, Known>) -> Views {
+        let counted = health.iter().map(|(webhook, known)| (*webhook, known.end)).collect();
+        let health = health.into_iter().map(|(webhook, known)| (webhook, (known.workspace, known.summary))).collect();
+        Views {
+            health,
+            replay: Some(Replayed { first, covered, before: Before::Counted(counted) }),
+            ..Views::default()
+        }
     }
 
     /// Ends the replay.
@@ -124,32 +150,34 @@ impl Views {
     /// Takes in a fact.
     pub fn apply(&mut self, record: &Record) {
         self.directory.apply(record);
+        self.taken = self.taken.max(record.position.block() + 1);
         if self.replay.as_ref().is_none_or(|replay| record.position.block() >= replay.covered) {
             self.tail.apply(record);
         }
+        let at = record.position;
         match &record.fact {
-            Fact::EventAccepted(event) => event_cells(event).for_each(|cell| self.follow(&cell, None)),
+            Fact::EventAccepted(event) => event_cells(event).for_each(|cell| self.follow(&cell, None, at)),
             Fact::EventCarried { event, cells } => {
                 let is_new = !self.knows(event.at);
-                if let Some(replay) = &mut self.replay {
-                    replay.carried.insert(event.at);
+                if let Some(Replayed { before: Before::Carried(carried), .. }) = &mut self.replay {
+                    carried.insert(event.at);
                 }
                 if is_new {
-                    cells.iter().for_each(|cell| self.follow(cell, None));
+                    cells.iter().for_each(|cell| self.follow(cell, None, at));
                 }
             }
             Fact::AttemptFinished { cell, was, attempt } => {
                 // An attempt can outlive its webhook.
-                if let Some((_, summary)) = self.health.get_mut(&cell.webhook) {
+                if let Some(summary) = self.summary(cell.webhook, at) {
                     summary.note(attempt, record.time);
                 }
-                self.follow(cell, Some(*was));
+                self.follow(cell, Some(*was), at);
             }
-            Fact::RetryRequested { cell, was } => self.follow(cell, Some(*was)),
-            Fact::DeliveryAdded { cell } => self.follow(cell, None),
+            Fact::RetryRequested { cell, was } => self.follow(cell, Some(*was), at),
+            Fact::DeliveryAdded { cell } => self.follow(cell, None, at),
             Fact::EventErased { cancelled, .. } => {
                 let was = |cell: &Cell| Was { status: Status::Pending, due: cell.due };
-                cancelled.iter().for_each(|cell| self.follow(cell, Some(was(cell))));
+                cancelled.iter().for_each(|cell| self.follow(cell, Some(was(cell)), at));
             }
             Fact::WebhookCreated(webhook)
             | Fact::WebhookChanged(webhook)
@@ -185,17 +213,46 @@ impl Views {
         self.tail.forget_some(covered)
     }
 
-    /// A delivery of an event that is known has changed, or begun where it `was` nothing.
-    fn follow(&mut self, cell: &Cell, was: Option<Was>) {
+    /// A fact at `at` says of a delivery, if its event is known, that it has changed, or begun where it `was` nothing.
+    fn follow(&mut self, cell: &Cell, was: Option<Was>, at: Position) {
         if self.knows(cell.key.event)
-            && let Some((_, summary)) = self.health.get_mut(&cell.webhook)
+            && let Some(summary) = self.summary(cell.webhook, at)
         {
             summary.follow(cell, was);
         }
     }
 
     fn knows(&self, event: Position) -> bool {
-        self.replay.as_ref().is_none_or(|replay| event.block() >= replay.first || replay.carried.contains(&event))
+        self.replay.as_ref().is_none_or(|replay| match &replay.before {
+            Before::Carried(carried) => event.block() >= replay.first || carried.contains(&event),
+            Before::Counted(_) => true,
+        })
+    }
+
+    /// How a webhook is doing, if there is one, for a fact at `at` to be counted in it; `None` also when it is counted.
+    fn summary(&mut self, webhook: WebhookId, at: Position) -> Option<&mut Summary> {
+        if let Some(Replayed { before: Before::Counted(counted), .. }) = &self.replay
+            && counted.get(&webhook).is_some_and(|end| at.block() < *end)
+        {
+            return None;
+        }
+        self.health.get_mut(&webhook).map(|(_, summary)| summary)
+    }
+
+    /// The first block that it has not taken in.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How the webhooks after this one are doing, in the order of their ids.
+    pub(crate) fn summaries(
+        &self,
+        after: Option<WebhookId>,
+    ) -> impl Iterator<Item = (WebhookId, WorkspaceId, &Summary)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.health
+            .range((from, Bound::Unbounded))
+            .map(|(webhook, (workspace, summary))| (*webhook, *workspace, summary))
     }
 
     /// A delivery's status as clients see it: pending deliveries of a webhook that is gone are cancelled without a fact of their own.

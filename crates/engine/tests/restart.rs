@@ -4,8 +4,9 @@ mod support;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use postrider_core::delivery::Status;
-use postrider_engine::{Engine, EngineOptions, Refused, StartError, Stopped};
+use postrider_engine::{Engine, EngineOptions, EventDraft, Refused, StartError, Stopped};
 use support::{FIRST_PAGE, event, receiver, subscribe, within};
 
 fn options(folder: &std::path::Path) -> EngineOptions {
@@ -91,5 +92,36 @@ async fn deleting_a_workspace_destroys_the_key_of_its_secrets() {
     assert_eq!(keys(), 0);
     assert!(handle.webhook(workspace, webhook).is_none());
     assert!(matches!(handle.publish(workspace, event("e1")).await, Err(Refused::Rejected(_))));
+    engine.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_start_reads_what_came_since_the_state_was_last_restated_and_knows_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, mut requests) = receiver(&[500, 200]).await;
+    let engine = start(folder.path()).await;
+    let handle = engine.handle();
+    let (workspace, webhook) = subscribe(&handle, &url, &["1h"]).await;
+    let data = Bytes::from(format!(r#"{{"contact":{{"id":"{}"}}}}"#, "x".repeat(100_000)));
+    for n in 0..120 {
+        let draft = EventDraft { data: data.clone(), ..event(&format!("e{n}")) };
+        handle.publish(workspace, draft).await.unwrap();
+        requests.recv().await.unwrap();
+    }
+    let done = async || {
+        let health = handle.health(workspace, webhook).await.unwrap().unwrap();
+        (health.day.attempts == 120).then_some(health)
+    };
+    let before = within(Duration::from_secs(10), done).await;
+    assert_eq!((before.pending, before.consecutive_failures), (1, 0));
+    engine.shutdown(Duration::from_secs(5)).await;
+
+    let engine = start(folder.path()).await;
+    // Some 240 facts, in three segments.
+    assert!((1..160).contains(&engine.replayed_facts()), "{}", engine.replayed_facts());
+    let handle = engine.handle();
+    assert_eq!(handle.health(workspace, webhook).await.unwrap().unwrap(), before);
+    assert_eq!(handle.logs(workspace, webhook, Default::default(), FIRST_PAGE).await.unwrap().total, 120);
+    assert!(handle.publish(workspace, event("e1")).await.is_err(), "the id is known, with other data");
     engine.shutdown(Duration::from_secs(5)).await;
 }

@@ -118,7 +118,7 @@ impl Writer {
         let firsts: Vec<_> = state.days.iter().map(|(number, day)| (*number, day.record.first)).collect();
         let mut over = Vec::new();
         for (&(number, begin), &(_, end)) in firsts.iter().zip(firsts.iter().skip(1)) {
-            if end.block() > first {
+            if end > Position::new(first, 0) {
                 break;
             }
             if !self.has_carried(&state, begin, end, first)? {

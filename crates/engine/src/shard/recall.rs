@@ -136,8 +136,10 @@ impl<W: LogWriter> Shard<W> {
     fn next_wanted(&mut self, now: Time) -> Option<Wanted> {
         self.refill();
         let reliance = self.reliance.as_ref().filter(|reliance| !reliance.is_reading)?;
-        if let Some(event) = self.to_check.front().filter(|event| !self.is_whole(**event)) {
-            return Some(Wanted::Whole(*event));
+        let to_check = self.to_check.front().copied().filter(|event| !self.is_whole(*event));
+        let is_partly_here = |event: &Position| self.overlay.recalled(*event).is_some_and(|here| !here.is_whole());
+        if let Some(event) = to_check.or_else(|| self.beginnings.to_carry().find(is_partly_here)) {
+            return Some(Wanted::Whole(event));
         }
         // What is due already takes no sleeper's place.
         let bounds = reliance.bounds;
@@ -213,7 +215,10 @@ impl<W: LogWriter> Shard<W> {
             }
             Found::Whole(event, found) => match found {
                 Some(recalled) => self.overlay.admit(recalled),
-                None => self.to_check.retain(|waiting| *waiting != event),
+                None => {
+                    self.to_check.retain(|waiting| *waiting != event);
+                    self.beginnings.is_missing(event);
+                }
             },
             Found::Replay { replay, from, events, read_to } => {
                 let covered = loaded.covered;

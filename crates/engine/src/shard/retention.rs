@@ -4,17 +4,18 @@
 //! below a new beginning is carried to the tail first, so it pins nothing but itself; then the log lets go of all below, and the state
 //! forgets the rest. A replay from the new beginning gives the same state.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use postrider_core::event::Event;
-use postrider_core::fact::{Fact, Record, Restated};
+use postrider_core::fact::{Fact, Record};
 use postrider_core::{Millis, Position, Time, limits};
 use postrider_log::{AppendError, LogWriter, Payload, ReadError, TruncateError, codec};
 use postrider_scheduler::Residency;
 
 use super::{Shard, TurnError};
 use crate::overlay::Recalled;
+use crate::restatements::{Beginning, Restatements};
 
 /// How much of the log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +45,8 @@ const CARRY_STEP: usize = 4_096;
 /// Where the log can begin, and how far the present pass is.
 #[derive(Debug, Default)]
 pub(super) struct Beginnings {
-    /// Oldest first; all of them above the log's first block.
-    known: VecDeque<Beginning>,
-    /// One that a replay has come to and whose end it has not.
-    begun: Option<Beginning>,
+    /// All of them above the log's first block.
+    pub(super) known: Restatements,
     /// Of the last restatement.
     restated_bytes: u64,
     /// Nothing before this is left to carry, or was when it was looked at.
@@ -80,28 +79,13 @@ struct Scan {
     is_outdated: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Beginning {
-    block: u64,
-    time: Time,
-}
-
-impl Beginnings {
-    /// Notes what a replay has come to.
-    pub(super) fn note(&mut self, record: &Record) {
-        match record.fact {
-            Fact::Restated(Restated::Begin { .. }) => {
-                self.begun = Some(Beginning { block: record.position.block(), time: record.time });
-            }
-            Fact::Restated(Restated::End) => self.known.extend(self.begun.take()),
-            _ => {}
-        }
-    }
-}
-
 impl Scan {
-    fn new(below: u64) -> Scan {
-        Scan { below, next: Some(Position::new(0, 0)), found: BTreeSet::new(), is_outdated: false }
+    fn new(below: u64, found: BTreeSet<Position>) -> Scan {
+        Scan { below, next: Some(Position::new(0, 0)), found, is_outdated: false }
+    }
+
+    fn is_over(&self) -> bool {
+        self.found.is_empty() && self.next.is_none()
     }
 }
 
@@ -110,6 +94,19 @@ impl Beginnings {
     pub(super) fn wanted(&self) -> Option<(Position, u64)> {
         let scan = self.scan.as_ref().filter(|scan| scan.found.is_empty())?;
         Some((scan.next?, scan.below))
+    }
+
+    /// The events that are found and not carried yet.
+    pub(super) fn to_carry(&self) -> impl Iterator<Item = Position> {
+        self.scan.iter().flat_map(|scan| scan.found.iter().copied())
+    }
+
+    /// The store does not have an event that is to be carried: it cannot be, and nothing is let go any more.
+    pub(super) fn is_missing(&mut self, event: Position) {
+        if self.is_to_carry(event) {
+            tracing::error!(%event, "the store does not have an unfinished event: nothing is let go any more");
+            self.is_stuck = true;
+        }
     }
 
     pub(super) fn is_to_carry(&self, event: Position) -> bool {
@@ -135,7 +132,7 @@ impl Beginnings {
 impl<W: LogWriter> Shard<W> {
     /// Restates the state if the next block is one that the log may be made to begin with.
     pub(super) fn restate(&mut self, records: &mut Vec<Record>) -> Result<(), TurnError> {
-        let last = self.beginnings.known.back().map(|beginning| beginning.block);
+        let last = self.beginnings.known.last().map(|beginning| beginning.block);
         let is_worth_it =
             |last| self.log.bytes_from(last) >= self.beginnings.restated_bytes.saturating_mul(RESTATED_SHARE);
         if !self.log.begins_segment() || !last.is_none_or(is_worth_it) {
@@ -155,7 +152,7 @@ impl<W: LogWriter> Shard<W> {
         }
         if bytes > 0 {
             self.beginnings.restated_bytes = bytes;
-            self.beginnings.known.push_back(Beginning { block, time: self.now });
+            self.beginnings.known.add(Beginning { block, time: self.now });
         }
         Ok(())
     }
@@ -205,7 +202,7 @@ impl<W: LogWriter> Shard<W> {
     pub fn forget_below(&mut self, first: u64) {
         self.overlay.forget_below(first);
         self.kernel.directory.forget_below(first);
-        self.beginnings.known.retain(|beginning| beginning.block > first);
+        self.beginnings.known.forget_to(first);
         self.beginnings.carried_to = None;
     }
 
@@ -216,7 +213,7 @@ impl<W: LogWriter> Shard<W> {
         let by_age = known.iter().rev().find(is_old);
         let bytes = keep.bytes.max(self.beginnings.carried_before.saturating_mul(CARRIED_SHARE));
         let by_bytes = (self.log.bytes_from(0) > bytes)
-            .then(|| known.iter().find(|b| self.log.bytes_from(b.block) <= bytes).or(known.back()))
+            .then(|| known.iter().find(|b| self.log.bytes_from(b.block) <= bytes).or(known.last()))
             .flatten();
         let wanted = by_age.into_iter().chain(by_bytes).map(|beginning| beginning.block).max()?;
         // What the store does not have yet, it is to read.
@@ -255,19 +252,21 @@ impl<W: LogWriter> Shard<W> {
         payload: &impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
         records: &mut Vec<Record>,
     ) -> Result<bool, TurnError> {
-        let scan = self.beginnings.scan.get_or_insert_with(|| Scan::new(below));
-        if scan.found.is_empty() && scan.next.is_none() {
-            if !scan.is_outdated {
-                return Ok(true);
+        let is_unfinished = |recalled: &Recalled| recalled.cells.iter().any(|cell| self.kernel.is_pending(cell));
+        let scan = match &mut self.beginnings.scan {
+            Some(scan) if !scan.is_over() => scan,
+            Some(scan) if !scan.is_outdated => return Ok(true),
+            scan => {
+                // What the store will not tell, since facts that it does not have yet have made it pending, is here.
+                let here = self.overlay.events_below(Position::new(0, 0), below);
+                let found = here.filter(|recalled| is_unfinished(recalled)).map(|recalled| recalled.event.at);
+                scan.insert(Scan::new(below, found.collect()))
             }
-            *scan = Scan::new(below);
-        }
-        let is_unfinished = |at: &Position| {
-            let recalled = self.overlay.recalled(*at);
-            recalled.is_some_and(|recalled| recalled.cells.iter().any(|cell| self.kernel.is_pending(cell)))
         };
-        scan.found.retain(is_unfinished);
-        let events = scan.found.iter().copied().collect();
+        scan.found.retain(|at| self.overlay.recalled(*at).is_some_and(is_unfinished));
+        // What is not whole is being read.
+        let is_whole = |at: &&Position| self.overlay.recalled(**at).is_some_and(Recalled::is_whole);
+        let events = scan.found.iter().filter(is_whole).copied().collect();
         self.carry(events, payload, records)?;
         if !self.batch.is_empty() {
             self.beginnings.carried_bytes += self.append()?;

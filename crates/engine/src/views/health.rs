@@ -10,6 +10,7 @@ mod windows;
 
 use std::collections::BTreeMap;
 
+use bincode::{Decode, Encode};
 use postrider_core::Time;
 use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
@@ -42,12 +43,13 @@ pub struct WebhookHealth {
 }
 
 /// What is kept of one webhook.
-#[derive(Default)]
-pub(super) struct Summary {
+#[derive(Debug, Decode, Default, Encode, PartialEq)]
+pub(crate) struct Summary {
     pending: Pending,
     consecutive_failures: u64,
-    last_success: Option<Time>,
-    last_failure: Option<Time>,
+    /// When these began, in milliseconds.
+    last_success: Option<u64>,
+    last_failure: Option<u64>,
     windows: Windows,
 }
 
@@ -57,7 +59,7 @@ const DUES_MAX: usize = 4_096;
 /// Unfinished deliveries by due time. Deliveries of one turn share theirs; where there are more than `DUES_MAX` distinct ones, those that lie
 /// in the same span of 2^shift ms are counted together, and the earliest is told as the beginning of its span. It never gets finer again
 /// while anything is pending.
-#[derive(Default)]
+#[derive(Debug, Decode, Default, Encode, PartialEq)]
 struct Pending {
     count: u64,
     by_due: BTreeMap<u64, u64>,
@@ -110,10 +112,10 @@ impl Summary {
         let has_succeeded = attempt.outcome == Outcome::Succeeded;
         if has_succeeded {
             self.consecutive_failures = 0;
-            self.last_success = Some(attempt.started);
+            self.last_success = Some(attempt.started.0);
         } else {
             self.consecutive_failures += 1;
-            self.last_failure = Some(attempt.started);
+            self.last_failure = Some(attempt.started.0);
         }
         self.windows.note(attempt.started, attempt.exchange.duration, has_succeeded, now);
     }
@@ -123,8 +125,8 @@ impl Summary {
             pending: self.pending.count,
             next_attempt_at: self.pending.earliest(),
             consecutive_failures: self.consecutive_failures,
-            last_success_at: self.last_success,
-            last_failure_at: self.last_failure,
+            last_success_at: self.last_success.map(Time),
+            last_failure_at: self.last_failure.map(Time),
             five_minutes: self.windows.five_minutes(now),
             hour: self.windows.hour(now),
             day: self.windows.day(now),

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::snapshot::{HealthSketch, Landmarks, Snapshot};
 use crate::stage::{LOG, Stage, Step, TYPES, id, measured, step};
 use crate::stored::{Stored, StoredError};
 use postrider_core::attempt::Outcome;
@@ -26,6 +27,9 @@ struct Scene {
     writer: Option<Writer>,
     projected: Position,
     taken: Position,
+    landmarks: Landmarks,
+    /// As the store has it.
+    snapshot: Option<Vec<u8>>,
 }
 
 impl Scene {
@@ -40,6 +44,8 @@ impl Scene {
             writer: None,
             projected: Position::default(),
             taken: Position::default(),
+            landmarks: Landmarks::default(),
+            snapshot: None,
         };
         scene.open();
         scene
@@ -77,14 +83,19 @@ impl Scene {
     /// All that is projected is in the store, as the keeper sees to it.
     fn commit(&mut self) {
         self.project();
+        let sketch = HealthSketch::draw(&self.views);
         let writer = self.writer.as_mut().unwrap();
         for record in self.stage.records.iter().filter(|record| record.position >= self.taken) {
             writer.take(Part::Both, record).unwrap();
+            self.landmarks.note(record);
         }
         let end = self.stage.reader.end();
         self.taken = Position::new(end, 0);
         let chain = LogReader::chain_before(&self.stage.reader, end).unwrap().unwrap().0;
-        writer.commit(Part::Both, Mark { block: end, chain }, None).unwrap();
+        // Not with each commit: what came since is to be replayed.
+        let snapshot = end.is_multiple_of(3).then(|| Snapshot::write(&self.landmarks, &sketch));
+        writer.commit(Part::Both, Mark { block: end, chain }, snapshot.as_deref()).unwrap();
+        self.snapshot = snapshot.or(self.snapshot.take());
         self.covered.store(end, Ordering::Release);
     }
 
@@ -96,9 +107,24 @@ impl Scene {
     /// Another process.
     fn restart(&mut self) {
         self.project();
-        let mut views = Views::for_replay(self.stage.reader.first(), self.taken.block());
+        let (first, covered) = (self.stage.reader.first(), self.taken.block());
+        let mut views = Views::for_replay(first, covered);
         self.stage.records.iter().for_each(|record| views.apply(record));
         views.settle();
+        if let Some(snapshot) = self.snapshot.as_deref().map(|bytes| Snapshot::read(bytes).unwrap())
+            && let Some((from, _)) = snapshot.replay_from(covered, first)
+        {
+            let mut behind = Views::for_replay_behind(first, covered, snapshot.health);
+            let rest = self.stage.records.iter().filter(|record| record.position.block() >= from);
+            rest.for_each(|record| behind.apply(record));
+            behind.settle();
+            // A replay of the whole log would know nothing of attempts that the log has let go of.
+            let before = self.views.read();
+            assert!(behind.summaries(None).eq(before.summaries(None)), "from block {from}");
+            assert_eq!(behind.directory, before.directory);
+            drop(before);
+            views = behind;
+        }
         self.views = RwLock::new(views);
         self.open();
     }

@@ -189,7 +189,8 @@ fn replay(reader: &Reader, shard: &mut Shard<Writer>, outside: &Outside) -> Resu
     match fault {
         Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten | Fault::ReplayForgotten) => {}
         _ => {
-            let replayed = recovery::replay_onto(reader, shard, outside.store.as_ref());
+            let store = outside.store.as_ref();
+            let replayed = recovery::replay_onto(reader, shard, store, store.and_then(Store::snapshot));
             return replayed.map_err(|error| broken!(1, "the log cannot be replayed: {error}"));
         }
     }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use bincode::{Decode, Encode};
 use postrider_core::{Millis, Time};
 
 use super::latency::Latency;
@@ -34,13 +35,13 @@ pub struct WindowFigures {
 }
 
 /// Buckets by number, counted from 1970.
-#[derive(Default)]
+#[derive(Debug, Decode, Default, Encode, PartialEq)]
 pub struct Windows {
     minutes: BTreeMap<u64, Bucket>,
     quarters: BTreeMap<u64, Bucket>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Decode, Default, Encode, PartialEq)]
 struct Bucket {
     attempts: u64,
     succeeded: u64,
