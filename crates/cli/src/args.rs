@@ -25,6 +25,17 @@ pub fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is not a size: a number with B, KiB, MiB or GiB, such as 64MiB"))
 }
 
+/// A whole number of bytes, alone or with `B`, `KiB`, `MiB` or `GiB`.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    text.parse().or_else(|_| size(text))
+}
+
+/// A whole number a second: `200` or `200/s`.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    number.parse().map_err(|_| format!("`{text}` is not a rate: a whole number a second, such as 200/s"))
+}
+
 /// A share of all: 0 to 1.
 pub fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -90,6 +101,13 @@ mod tests {
         for bad in ["64MB", "64", "MiB", "1.5MiB", "99999999999GiB"] {
             assert!(size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn bytes_and_rates_may_go_without_a_unit() {
+        assert_eq!((bytes("1024"), bytes("1KiB")), (Ok(1024), Ok(1024)));
+        assert_eq!((rate("200"), rate("200/s")), (Ok(200), Ok(200)));
+        assert!(bytes("1KB").is_err() && rate("200/m").is_err() && rate("-1").is_err());
     }
 
     #[test]

@@ -6,10 +6,15 @@ use std::time::UNIX_EPOCH;
 use jiff::Timestamp;
 
 /// Milliseconds since 1970, UTC.
-#[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock in this crate; decides nothing")]
 pub fn now_ms() -> i64 {
+    now_us() / 1_000
+}
+
+/// Microseconds since 1970, UTC.
+#[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock in this crate; decides nothing")]
+pub fn now_us() -> i64 {
     let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`.

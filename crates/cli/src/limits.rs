@@ -36,11 +36,27 @@ pub const SENDS_MAX: u32 = 8;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// From the first byte of a batch to the last of its answer.
 pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
-/// An answer that `demo` will read: a page of 200 entries with 4 KiB of response body each.
-pub const DEMO_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// From a request of `demo` to the end of its answer.
-pub const DEMO_ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+/// An answer of the API that a command will read: a page of 200 entries with 4 KiB of response body each.
+pub const API_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// From a request to the API to the end of its answer, but for batches.
+pub const API_ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Attempts that `demo` remembers to show.
 pub const DEMO_ATTEMPTS_KEPT_MAX: usize = 64;
+/// What a child of this program says at its start has to come within this.
+pub const CHILD_START_MAX: Duration = Duration::from_secs(20);
+/// From asking a child to end to its end; a server waits for attempts in flight.
+pub const CHILD_END_MAX: Duration = Duration::from_secs(30);
+/// Events of one run of `bench`.
+pub const BENCH_EVENTS_MAX: u64 = 1_000_000_000;
+/// Webhooks of `bench`: a workspace has no more.
+pub const BENCH_WEBHOOKS_MAX: u64 = 16_384;
+/// Bytes of an event's data in `bench`: what it is made of takes some.
+pub const BENCH_PAYLOAD_MIN: u64 = 256;
+/// The body that it comes to has to be kept whole by the sink.
+pub const BENCH_PAYLOAD_MAX: u64 = 60 * 1024;
+/// Without a delivery for so long, `bench` gives up.
+pub const BENCH_STALL_MAX: Duration = Duration::from_secs(30);
+/// Points of its timeline that `bench` keeps.
+pub const BENCH_TIMELINE_MAX: usize = 20_000;
 /// To open a connection.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);

@@ -3,10 +3,13 @@
 //! Exit 0: done. 1: a failure. 2: bad usage or configuration. Either error is one line on stderr: `postrider: …`.
 
 mod args;
+mod client;
 mod clock;
 mod commands;
 mod config;
 mod limits;
+mod plot;
+mod process;
 mod receiver;
 mod table;
 
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{Usage, backup, completions, config_show, demo, log, openapi, publish, serve, sink};
+use commands::{Usage, backup, bench, completions, config_show, demo, log, openapi, publish, serve, sink};
 
 /// Deliver webhooks: take events over HTTP, send them to whoever wants them, retry by a published schedule, show every attempt.
 ///
@@ -37,6 +40,7 @@ enum Command {
     Demo(demo::Args),
     Sink(sink::Args),
     Publish(publish::Args),
+    Bench(Box<bench::Args>),
     Log(log::Args),
     Backup(backup::Args),
     #[command(subcommand)]
@@ -60,6 +64,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Sink(args) => sink::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Bench(args) => bench::run(&args),
         Command::Log(args) => log::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Config(command) => config_show::run(&command),

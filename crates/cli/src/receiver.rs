@@ -2,12 +2,14 @@
 //!
 //! Promises: it is quick enough to be the other end of a benchmark (one thread accepts, N threads each run their own
 //! connections); its memory is bounded (`limits.rs`); what it answers depends on its plan and the request's number
-//! only, so a run can be repeated. `GET /stats` and `GET /requests` are always answered well and never counted.
+//! only, so a run can be repeated. `GET /stats`, `GET /requests` and `DELETE /stats`, which counts from nothing again, are always
+//! answered well and never counted.
 //! Refuses: to be a server for anything else. It runs on threads of its own and needs no runtime from its caller.
 
 mod behaviours;
 mod control;
 mod kept;
+mod measure;
 mod plan;
 mod script;
 mod stats;
@@ -29,6 +31,8 @@ use crate::limits::{ACCEPTED_QUEUE_MAX, KEPT_BYTES_MAX, REQUESTS_KEPT_MAX};
 pub use behaviours::Behaviour;
 use kept::Ring;
 pub use kept::{Received, event_type};
+use measure::Measure;
+pub use measure::{Measured, mark};
 pub use plan::{Answer, Plan};
 use stats::Counters;
 pub use stats::Stats;
@@ -61,12 +65,22 @@ pub struct Config {
     pub plan: Plan,
     pub responder: Option<Responder>,
     pub observer: Option<Observer>,
+    /// Whether stamped requests are timed: `measured` in what `GET /stats` answers.
+    pub measure: bool,
 }
 
 impl Config {
     /// One thread that answers 200.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, threads: 1, behaviour: Behaviour::OK, plan: Plan::default(), responder: None, observer: None }
+        Self {
+            listen,
+            threads: 1,
+            behaviour: Behaviour::OK,
+            plan: Plan::default(),
+            responder: None,
+            observer: None,
+            measure: false,
+        }
     }
 }
 
@@ -83,6 +97,7 @@ struct Shared {
     behaviour: Behaviour,
     plan: Plan,
     counters: Counters,
+    measure: Option<Measure>,
     /// One a worker, so that workers do not wait for each other; merged when read.
     rings: Vec<Mutex<Ring>>,
     responder: Option<Responder>,
@@ -101,6 +116,7 @@ impl Receiver {
             behaviour: config.behaviour,
             plan: config.plan,
             counters: Counters::default(),
+            measure: config.measure.then(Measure::default),
             rings: (0..workers).map(|_| ring()).collect(),
             responder: config.responder,
             observer: config.observer,
@@ -131,7 +147,7 @@ impl Receiver {
 
     /// What `GET /stats` answers.
     pub fn stats(&self) -> Stats {
-        self.shared.counters.read()
+        self.shared.stats()
     }
 
     /// The last requests, newest first: what `GET /requests` answers.
@@ -150,6 +166,18 @@ impl Drop for Receiver {
 }
 
 impl Shared {
+    fn stats(&self) -> Stats {
+        Stats { measured: self.measure.as_ref().map(Measure::read), ..self.counters.read() }
+    }
+
+    /// Counts from nothing again. What comes meanwhile may be counted in part.
+    fn clear_stats(&self) {
+        self.counters.clear();
+        if let Some(measure) = &self.measure {
+            measure.clear();
+        }
+    }
+
     fn requests(&self) -> Vec<Received> {
         let mut all: Vec<Received> = self.rings.iter().flat_map(|ring| ring.lock().read()).collect();
         all.sort_unstable_by_key(|request| std::cmp::Reverse(request.number));

@@ -4,7 +4,6 @@
 //! counts for itself. The table shows what the API says; at the end of the first round both sides are held against what had to happen.
 
 mod board;
-mod client;
 mod customer;
 mod evidence;
 mod scenario;
@@ -12,6 +11,7 @@ mod screen;
 mod stage;
 mod verdict;
 mod view;
+mod wire;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,15 +20,16 @@ use anyhow::anyhow;
 use clap::builder::BoolishValueParser;
 use hyper::{Method, StatusCode};
 use postrider::ExposeSecret;
-use tokio::signal::unix::{SignalKind, signal};
 
 use board::Board;
-use client::Client;
 use customer::Customer;
 use screen::Screen;
 use stage::Stage;
 use verdict::Verdict;
 use view::{Head, Progress};
+
+use super::signals;
+use crate::client::Client;
 
 /// Between two looks at the API.
 const TICK: Duration = Duration::from_millis(120);
@@ -81,20 +82,6 @@ async fn demo(once: bool) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Ready at ^C, SIGTERM, or when the terminal goes away.
-fn signals() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
 }
 
 /// The customers and what is known of them.

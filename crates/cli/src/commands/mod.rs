@@ -1,6 +1,7 @@
 //! One file a subcommand: its options and what it does. What several commands share lives beside this folder.
 
 pub mod backup;
+pub mod bench;
 pub mod completions;
 pub mod config_show;
 pub mod demo;
@@ -13,6 +14,8 @@ pub mod sink;
 use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A wrong option or configuration that only shows after parsing: exit 2 instead of 1.
 #[derive(Debug)]
@@ -41,4 +44,18 @@ pub fn print(text: &[u8]) -> anyhow::Result<()> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Ready at ^C, SIGTERM, or when the terminal goes away.
+pub fn signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }

@@ -20,9 +20,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Usage;
 use crate::args;
+use crate::client::SendError;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_LINES_MAX, REFUSED_SHOWN_MAX, RETRY_AFTER_MAX, SENDS_MAX};
 use batch::{Batch, Piece};
-use client::{Client, Reply, SendError};
+use client::{Client, Reply};
 
 /// Publish events from a file or stdin, one JSON event a line.
 ///

@@ -18,7 +18,7 @@ use crate::{args, clock};
 
 /// Receive webhooks and answer as told: a receiver to test against.
 ///
-/// GET /stats gives the counts, GET /requests the last 1,000 requests.
+/// GET /stats gives the counts, DELETE /stats begins them anew, GET /requests gives the last 1,000 requests.
 #[derive(clap::Args)]
 pub struct Args {
     /// Where to listen; port 0 takes a free one, which the first line names
@@ -46,6 +46,10 @@ pub struct Args {
     #[arg(long, env = "POSTRIDER_SINK_THREADS", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
     threads: Option<u16>,
+    /// Time events whose id begins with the microseconds since 1970 at which they were sent, such as t1700000000000000-7:
+    /// `measured` in GET /stats
+    #[arg(long, env = "POSTRIDER_SINK_MEASURE", value_parser = BoolishValueParser::new())]
+    measure: bool,
     /// Print no line for each request
     #[arg(long, env = "POSTRIDER_SINK_QUIET", value_parser = BoolishValueParser::new())]
     quiet: bool,
@@ -100,6 +104,7 @@ fn config(args: &Args) -> Config {
         threads: args.threads.map_or(cores, usize::from),
         behaviour: args.behaviour,
         plan,
+        measure: args.measure,
         observer: (!args.quiet).then(printer),
         ..Config::new(args.listen)
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
+use super::measure::Measured;
 use crate::clock;
 
 /// How a request ended, as far as the receiver decides it.
@@ -46,6 +47,9 @@ pub struct Stats {
     pub per_second: f64,
     pub first_at: Option<String>,
     pub last_at: Option<String>,
+    /// Of stamped requests, where they are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 impl Counters {
@@ -73,6 +77,15 @@ impl Counters {
         self.connections.fetch_add(1, Relaxed);
     }
 
+    /// As at the start.
+    pub fn clear(&self) {
+        for counter in [&self.requests, &self.succeeded, &self.failed, &self.hung, &self.bytes, &self.connections] {
+            counter.store(0, Relaxed);
+        }
+        self.first_ms.store(0, Relaxed);
+        self.last_ms.store(0, Relaxed);
+    }
+
     pub fn read(&self) -> Stats {
         let requests = self.requests.load(Relaxed);
         let (first, last) = (self.first_ms.load(Relaxed), self.last_ms.load(Relaxed));
@@ -87,6 +100,7 @@ impl Counters {
             per_second: per_second(requests, first, last),
             first_at: time(first),
             last_at: time(last),
+            measured: None,
         }
     }
 }

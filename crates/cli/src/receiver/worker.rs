@@ -96,20 +96,23 @@ impl Connection {
         if let Some(response) = control::answer(&self.shared, &head) {
             return response;
         }
-        let received_ms = clock::now_ms();
+        let received_us = clock::now_us();
         let (body, body_bytes) = read(body).await;
         let is_first = !self.counted.swap(true, Relaxed);
         if is_first {
             self.shared.counters.connected();
         }
         let request = Request {
-            number: self.shared.counters.arrived(body_bytes, received_ms),
-            received_ms,
+            number: self.shared.counters.arrived(body_bytes, received_us / 1_000),
+            received_ms: received_us / 1_000,
             method: head.method.as_str(),
             path: head.uri.path_and_query().map_or("/", |path| path.as_str()),
             headers: &head.headers,
             body: &body,
         };
+        if let Some(measure) = &self.shared.measure {
+            measure.take(&request, received_us.unsigned_abs());
+        }
         let answer = self.decide(&request, body_bytes, is_first);
         let latency = self.shared.plan.latency();
         if !latency.is_zero() {

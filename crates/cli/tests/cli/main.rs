@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod behaviours;
+mod bench;
 mod completions;
 mod config_show;
 mod demo;

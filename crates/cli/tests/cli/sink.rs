@@ -23,6 +23,29 @@ fn it_answers_the_status_it_was_told_and_counts() {
 }
 
 #[test]
+fn stamped_events_are_timed_and_counts_begin_anew() {
+    let sink = Sink::start(&["--quiet", "--measure"]);
+    let mut stream = sink.connect();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
+    let head = "Host: sink\r\nContent-Length: 0\r\n";
+    write!(stream, "POST /a HTTP/1.1\r\n{head}Postrider-Event-Id: t{now}-1\r\n\r\n").unwrap();
+    write!(stream, "POST /a HTTP/1.1\r\n{head}Postrider-Event-Id: evt_1\r\nConnection: close\r\n\r\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    let stats = sink.get("/stats");
+    let measured = &stats["measured"];
+    assert_eq!((&stats["requests"], &measured["count"]), (&2.into(), &1.into()));
+    assert!((1..20_000_000).contains(&measured["p50Us"].as_u64().unwrap()), "{stats}");
+    let mut stream = sink.connect();
+    write!(stream, "DELETE /stats HTTP/1.1\r\n{head}Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let stats = sink.get("/stats");
+    assert_eq!((&stats["requests"], &stats["measured"]["count"]), (&0.into(), &0.into()));
+    assert!(Sink::start(&["--quiet"]).get("/stats").get("measured").is_none());
+}
+
+#[test]
 fn requests_show_what_came_newest_first() {
     let sink = Sink::start(&["--quiet"]);
     sink.post("/first?x=1", "{\"eventType\":\"É\"}".as_bytes());

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::client::{Delivery, List, LogEntry, Webhook};
 use super::customer::Customer;
+use super::wire::{Delivery, LogEntry, Webhook};
+use crate::client::List;
 use crate::clock;
 use crate::limits::DEMO_ATTEMPTS_KEPT_MAX;
 

@@ -6,8 +6,9 @@ use anyhow::Context;
 use hyper::StatusCode;
 use serde_json::json;
 
-use super::client::{Accepted, Client, EventType, Webhook, Workspace};
 use super::scenario::{Hook, Scene};
+use super::wire::{Accepted, EventType, Webhook, Workspace};
+use crate::client::Client;
 
 /// A workspace, its key and its webhooks.
 pub struct Customer {

@@ -3,9 +3,10 @@
 use anyhow::Context;
 use hyper::{Method, StatusCode};
 
-use super::client::{Delivery, List};
 use super::customer::{Customer, Published};
 use super::scenario::{Hook, Scene};
+use super::wire::Delivery;
+use crate::client::List;
 use crate::receiver::{Received, Receiver};
 
 /// One customer's side.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::client::Delivery;
 use super::customer::Published;
 use super::evidence::{Evidence, Testimony};
 use super::scenario::{Hook, Manners, Scene};
+use super::wire::Delivery;
 use crate::args;
 use crate::receiver::Received;
 

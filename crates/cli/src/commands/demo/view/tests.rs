@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::commands::demo::board::Row;
-use crate::commands::demo::client::LogEntry;
+use crate::commands::demo::wire::LogEntry;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
