@@ -4,6 +4,7 @@
 
 mod address;
 mod connection;
+pub mod wire;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;

@@ -58,5 +58,7 @@ pub const BENCH_PAYLOAD_MAX: u64 = 60 * 1024;
 pub const BENCH_STALL_MAX: Duration = Duration::from_secs(30);
 /// Points of its timeline that `bench` keeps.
 pub const BENCH_TIMELINE_MAX: usize = 20_000;
+/// Events of a burst of `emulate`.
+pub const EMULATE_COUNT_MAX: i64 = 5_000;
 /// To open a connection.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);

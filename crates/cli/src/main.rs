@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 mod config;
 mod limits;
+mod local;
 mod plot;
 mod process;
 mod receiver;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{Usage, backup, bench, completions, config_show, demo, log, openapi, publish, serve, sink};
+use commands::{Usage, backup, bench, completions, config_show, demo, emulate, log, openapi, publish, serve, sink};
 
 /// Deliver webhooks: take events over HTTP, send them to whoever wants them, retry by a published schedule, show every attempt.
 ///
@@ -40,6 +41,7 @@ enum Command {
     Demo(demo::Args),
     Sink(sink::Args),
     Publish(publish::Args),
+    Emulate(emulate::Args),
     Bench(Box<bench::Args>),
     Log(log::Args),
     Backup(backup::Args),
@@ -64,6 +66,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Sink(args) => sink::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Emulate(args) => emulate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Log(args) => log::run(args),
         Command::Backup(args) => backup::run(&args),

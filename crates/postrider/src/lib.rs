@@ -49,7 +49,7 @@ pub use postrider_core::delivery::{Cell, Status};
 pub use postrider_core::draft::{Field, PolicyDraft, WebhookDraft};
 pub use postrider_core::event::Event;
 pub use postrider_core::invalid::FieldError;
-pub use postrider_core::profile::Profile;
+pub use postrider_core::profile::{EventTypes, Profile};
 pub use postrider_core::replay::{Only, Replay, ReplayState, Wish};
 pub use postrider_core::signing::{RetiredKey, Scheme, Signing, SigningKey};
 pub use postrider_core::webhook::{CampaignId, Settings, Webhook};

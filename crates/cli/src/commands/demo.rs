@@ -11,7 +11,6 @@ mod screen;
 mod stage;
 mod verdict;
 mod view;
-mod wire;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -111,8 +110,8 @@ impl<'a> Round<'a> {
     }
 
     async fn open(stage: &'a Stage, screen: &'a mut Screen) -> anyhow::Result<Self> {
-        let (server, receiver) = (stage.address, stage.receiver.addr());
-        let mut admin = Client::new(server, stage.admin_key.expose_secret())?;
+        let (server, receiver) = (stage.server.address, stage.receiver.addr());
+        let mut admin = Client::new(server, stage.server.admin_key.expose_secret())?;
         let mut customers = Vec::new();
         for scene in &scenario::SCENES {
             customers.push(Customer::arrive(scene, &mut admin, server, receiver).await?);
@@ -121,7 +120,7 @@ impl<'a> Round<'a> {
             server: server.to_string(),
             has_dashboard: admin.status_of(Method::GET, "/").await? == StatusCode::OK,
             receiver: receiver.to_string(),
-            admin_key: stage.admin_key.expose_secret().to_owned(),
+            admin_key: stage.server.admin_key.expose_secret().to_owned(),
             keys: customers.iter().map(|customer| (customer.scene.name, customer.key.clone())).collect(),
         };
         screen.begin(&head);

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod completions;
 pub mod config_show;
 pub mod demo;
+pub mod emulate;
 pub mod log;
 pub mod openapi;
 pub mod publish;

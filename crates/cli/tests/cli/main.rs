@@ -7,6 +7,7 @@ mod bench;
 mod completions;
 mod config_show;
 mod demo;
+mod emulate;
 mod publish;
 mod serve;
 mod server;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::customer::Customer;
-use super::wire::{Delivery, LogEntry, Webhook};
 use crate::client::List;
+use crate::client::wire::{Delivery, LogEntry, Webhook};
 use crate::clock;
 use crate::limits::DEMO_ATTEMPTS_KEPT_MAX;
 

@@ -7,8 +7,8 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use super::scenario::{Hook, Scene};
-use super::wire::{Accepted, EventType, Webhook, Workspace};
 use crate::client::Client;
+use crate::client::wire::{Accepted, EventType, Webhook, Workspace};
 
 /// A workspace, its key and its webhooks.
 pub struct Customer {

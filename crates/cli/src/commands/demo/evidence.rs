@@ -5,8 +5,8 @@ use hyper::{Method, StatusCode};
 
 use super::customer::{Customer, Published};
 use super::scenario::{Hook, Scene};
-use super::wire::Delivery;
 use crate::client::List;
+use crate::client::wire::Delivery;
 use crate::receiver::{Received, Receiver};
 
 /// One customer's side.

@@ -1,37 +1,25 @@
-//! What is really there while the demo runs: the engine on a temporary folder, the API on a free port, the receiver on another.
+//! What is really there while the demo runs: a server on a temporary folder, and the receiver on a port of its own.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use hyper::StatusCode;
 use parking_lot::Mutex;
-use postrider::http::{self, ApiOptions};
-use postrider::{Engine, SecretString, Stopped};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::scenario;
+use crate::local::LocalServer;
 use crate::receiver::{Answer, Config, Receiver, Request, Responder};
 
 /// How long attempts in flight may go on at the end; the slow receiver takes less.
 const GRACE: Duration = Duration::from_secs(3);
-/// The engine's default, which the API has to know too.
-const EVENT_BYTES_MAX: usize = 256 * 1024;
 
-/// Server and receiver. Dropped without [`Stage::strike`] it leaves nothing behind either, but cuts off what is in flight.
+/// Server and receiver.
 pub struct Stage {
-    pub address: SocketAddr,
-    pub admin_key: SecretString,
+    pub server: LocalServer,
     pub receiver: Receiver,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<()>,
-    engine: Engine,
-    folder: TempDir,
 }
 
 impl Stage {
@@ -41,46 +29,16 @@ impl Stage {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let receiver = Receiver::start(Config { responder: Some(responder()), ..Config::new(loopback) })
             .context("the receiver cannot start")?;
-        let folder = tempfile::Builder::new().prefix("postrider-demo-").tempdir()?;
-        let engine = Engine::builder()
-            .data(folder.path())
-            .allow("loopback")
-            .event_bytes_max(EVENT_BYTES_MAX)
-            .workers(2)
-            .open()?;
-        let listener = TcpListener::bind(loopback).await?;
-        let address = listener.local_addr()?;
-        let admin_key = postrider::new_admin_key();
-        let options = ApiOptions {
-            admin_key: admin_key.clone(),
-            // The table is read over the API too, several times a second.
-            rate_limit_per_minute: 0,
-            event_bytes_max: EVENT_BYTES_MAX,
-            egress_addresses: Vec::new(),
-            metrics: Some(http::install_recorder()?),
-        };
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(http::serve(listener, engine.handle(), options, async move {
-            // A stage that is gone stops it as well.
-            let _ = stopped.await;
-        }));
-        Ok(Self { address, admin_key, receiver, stop, serving, engine, folder })
+        let server = LocalServer::start("postrider-demo-", &["loopback"]).await?;
+        Ok(Self { server, receiver })
     }
 
-    /// Stops the server, then the receiver, and removes the folder.
+    /// Stops the server, then the receiver.
     ///
     /// # Errors
-    /// The log could not be written any more, or the folder cannot be removed.
+    /// The log could not be written any more, or the temporary folder cannot be removed.
     pub async fn strike(self) -> anyhow::Result<()> {
-        drop(self.stop);
-        self.serving.await?;
-        let stopped = self.engine.shutdown(GRACE).await;
-        drop(self.receiver);
-        self.folder.close().context("the temporary folder cannot be removed")?;
-        match stopped {
-            Stopped::Clean => Ok(()),
-            Stopped::Poisoned(reason) => Err(anyhow!(reason)),
-        }
+        self.server.stop(GRACE).await
     }
 }
 

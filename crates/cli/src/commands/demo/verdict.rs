@@ -11,8 +11,8 @@ use hyper::StatusCode;
 use super::customer::Published;
 use super::evidence::{Evidence, Testimony};
 use super::scenario::{Hook, Manners, Scene};
-use super::wire::Delivery;
 use crate::args;
+use crate::client::wire::Delivery;
 use crate::receiver::Received;
 
 /// The receiver's clock and the server's are read a moment apart and in whole milliseconds.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::client::wire::LogEntry;
 use crate::commands::demo::scenario::SCENES;
-use crate::commands::demo::wire::LogEntry;
 
 const TYPES: [&[&str]; 2] =
     [&["EMAIL_SENT", "MESSAGE_REPLIED", "POST_LIKED"], &["contact.connected", "contact.replied"]];

@@ -1,8 +1,8 @@
 //! The block at the sizes that terminals have: nothing wider, nothing taller, numbers below each other.
 
 use super::*;
+use crate::client::wire::LogEntry;
 use crate::commands::demo::board::Row;
-use crate::commands::demo::wire::LogEntry;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 

@@ -1,4 +1,4 @@
-//! What the demo reads of the API's answers.
+//! What commands read of the API's answers.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
