@@ -111,11 +111,6 @@ impl Writer {
         Ok(())
     }
 
-    /// A webhook is gone with its workspace, whose deletion does not name it. A `WebhookDeleted` that is taken does this by itself.
-    pub fn webhook_gone(&mut self, webhook: WebhookId) {
-        self.taken.gone.insert(webhook, self.taken.end);
-    }
-
     /// With the next commit, moves all that was due before `until` from sleep to the backlog, where it is found by webhook and lane. For
     /// what is overdue and could not run: its webhook is off, slow or over its rate. Deliveries in flight move with the rest; each moves
     /// on from where it lies. `until` is best some windows behind now, since moving costs what is left there.

@@ -53,9 +53,13 @@ pub(super) fn rename(kernel: &Kernel, id: WorkspaceId, name: &str) -> Result<Dec
     Ok(Decision::one(Fact::WorkspaceRenamed { id, name: name.into() }, Reply::Done))
 }
 
+/// Its webhooks go first, each with its own fact: what is derived from the log knows deliveries by their webhook, and not by its workspace.
 pub(super) fn delete(kernel: &Kernel, id: WorkspaceId) -> Result<Decision, Rejection> {
     kernel.directory.workspace(id).ok_or(Rejection::NoWorkspace)?;
-    Ok(Decision::one(Fact::WorkspaceDeleted { id }, Reply::Done))
+    let webhooks = kernel.directory.webhooks_in(id);
+    let mut facts: Vec<Fact> = webhooks.map(|webhook| Fact::WebhookDeleted { workspace: id, id: webhook.id }).collect();
+    facts.push(Fact::WorkspaceDeleted { id });
+    Ok(Decision { facts, reply: Reply::Done })
 }
 
 pub(super) fn create_key(

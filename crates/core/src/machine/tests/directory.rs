@@ -97,6 +97,18 @@ fn a_key_is_found_by_its_hash_until_it_is_revoked() {
 }
 
 #[test]
+fn with_a_workspace_each_of_its_webhooks_is_said_to_go() {
+    let mut story = Story::of("genesy");
+    let [first, second] = [story.webhook(settings(&[SENT])), story.webhook(settings(&[SENT]))];
+    story.publish(SENT);
+    let workspace = story.workspace;
+    story.tell(Command::DeleteWorkspace { id: workspace }).expect("it is there");
+    let gone = |id: WebhookId| Fact::WebhookDeleted { workspace, id };
+    assert_eq!(story.facts, [gone(first), gone(second), Fact::WorkspaceDeleted { id: workspace }]);
+    assert_eq!((story.kernel.pending(), story.kernel.directory.webhook(first)), (0, None));
+}
+
+#[test]
 fn a_profile_that_is_registered_already_leaves_no_fact() {
     let mut story = Story::of("genesy");
     story.tell(Command::RegisterProfile(profile("genesy"))).expect("it is the same");
