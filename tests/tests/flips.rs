@@ -397,7 +397,7 @@ impl Subject {
         flip.make(data);
         let before = contents(data);
         let verified = LogFolder::open(data).map_err(|e| e.to_string()).and_then(|log| {
-            let stats = log.verify().map_err(|e| e.to_string())?;
+            let stats = log.verify(|_| ()).map_err(|e| e.to_string())?;
             Ok(stats.torn.map(|torn| (torn.file, torn.offset)))
         });
         assert!(contents(data) == before, "{flip:?}: verify changes nothing");
@@ -546,7 +546,7 @@ impl Image {
 fn try_out_in_sled(flip: &Flip, data: &Path, expected: &Read) -> Verdict {
     let before = contents(data);
     let verified =
-        LogFolder::open(data).map_err(|e| e.to_string()).and_then(|log| log.verify().map_err(|e| e.to_string()));
+        LogFolder::open(data).map_err(|e| e.to_string()).and_then(|log| log.verify(|_| ()).map_err(|e| e.to_string()));
     assert!(contents(data) == before, "{flip:?}: verify changes nothing");
     let read = match open(data) {
         Ok(read) => read,

@@ -116,7 +116,7 @@ fn a_log_with_erased_payloads_is_whole_and_says_what_is_still_to_be_erased() {
     let stats = verified(data);
     assert_eq!((&stats["erased"], &stats["toErase"], &stats["gaps"]), (&json!(1), &json!([]), &json!(0)), "{stats}");
     let told = stdout(&log(&["verify"], data));
-    assert!(told.starts_with("the log is whole: ") && told.ends_with("; payloads erased: 1\n"), "{told}");
+    assert!(told.starts_with("the log is whole: ") && told.contains("; payloads erased: 1\n"), "{told}");
     let told = stdout(&log(&["stats"], data));
     assert!(told.contains("\nerased     1 payloads\nto erase   0 at the next start\ngaps       0 "), "{told}");
 
@@ -129,7 +129,7 @@ fn a_log_with_erased_payloads_is_whole_and_says_what_is_still_to_be_erased() {
         let stats = verified(data);
         assert_eq!((&stats["erased"], &stats["toErase"]), (&json!(0), &json!([position])), "{stats}");
         let told = stdout(&log(&["verify"], data));
-        assert!(told.ends_with(&format!("; payloads that the next start erases: 1 ({position})\n")), "{told}");
+        assert!(told.contains(&format!("; payloads that the next start erases: 1 ({position})\n")), "{told}");
         let told = stdout(&log(&["stats"], data));
         assert!(told.contains(&format!("\nto erase   1 ({position}) at the next start\n")), "{told}");
     }

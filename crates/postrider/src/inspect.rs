@@ -1,5 +1,8 @@
 //! Looks at a data folder without an engine: offline, read-only, without its lock.
 
+mod store;
+
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -7,7 +10,8 @@ use postrider_core::Position;
 use postrider_core::fact::{Fact, Record};
 pub use postrider_log::journal::Stats;
 use postrider_log::journal::{self, Folder, OpenError, Stored, VerifyError};
-use postrider_log::{Kind, LogKind, ReadError, codec, sled_log};
+use postrider_log::{Kind, LogId, LogKind, ReadError, codec, sled_log};
+pub use store::{At, CompareError, Compared, Difference, StoreError};
 use tempfile::TempDir;
 
 /// A log at rest.
@@ -21,6 +25,13 @@ enum Look {
 }
 
 impl Look {
+    fn log(&self) -> LogId {
+        match self {
+            Look::Journal(log) => log.log(),
+            Look::Sled(log, _) => log.log(),
+        }
+    }
+
     fn blocks(&self) -> Box<dyn Iterator<Item = Result<Stored, ReadError>> + '_> {
         match self {
             Look::Journal(log) => Box::new(log.blocks()),
@@ -34,6 +45,17 @@ impl Look {
             Look::Sled(log, _) => log.verify_erased(is_erased),
         }
     }
+}
+
+/// How far a look is that reads everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is done to the blocks, in a word or two.
+    pub doing: &'static str,
+    /// The block that is looked at.
+    pub block: u64,
+    /// Where the log begins, and the last block, once that is known.
+    pub blocks: Option<(u64, u64)>,
 }
 
 /// One fact, and where its block lies.
@@ -107,21 +129,40 @@ impl LogFolder {
     ///
     /// # Errors
     /// The first fault, with file and offset.
-    pub fn verify(&self) -> Result<Stats, InspectError> {
-        let mut erased = self.erased()?;
-        let stats = self.0.verify_erased(|at| erased.contains_key(&at))?;
+    pub fn verify(&self, progress: impl Fn(Progress)) -> Result<Stats, InspectError> {
+        let blocks = Cell::new(None::<(u64, u64)>);
+        let mut erased = self.erased_telling(|block| {
+            blocks.set(Some((blocks.get().map_or(block, |(first, _)| first), block)));
+            progress(Progress { doing: "reading the facts", block, blocks: None });
+        })?;
+        // It is asked of each payload, in order.
+        let tell = |block| progress(Progress { doing: "checking all bytes", block, blocks: blocks.get() });
+        let is_erased = |erased: &BTreeMap<Position, Position>, at: Position| {
+            tell(at.block());
+            erased.contains_key(&at)
+        };
+        let stats = self.0.verify_erased(|at| is_erased(&erased, at))?;
         let Some(torn) = &stats.torn else { return Ok(stats) };
         // What a block says that was never acknowledged never happened; nothing was erased at its word.
         erased.retain(|_, fact| fact.block() != torn.block);
-        Ok(self.0.verify_erased(|at| erased.contains_key(&at))?)
+        Ok(self.0.verify_erased(|at| is_erased(&erased, at))?)
     }
 
     /// The payloads that a fact made superfluous, each with that fact, which comes after it: those of events that were erased, and the
     /// old ones of events that were carried.
     pub(crate) fn erased(&self) -> Result<BTreeMap<Position, Position>, InspectError> {
+        self.erased_telling(|_| ())
+    }
+
+    /// As [`erased`](Self::erased); tells `at_block` of each block with facts.
+    fn erased_telling(&self, at_block: impl Fn(u64)) -> Result<BTreeMap<Position, Position>, InspectError> {
         let mut erasures = Erasures::default();
         for stored in self.records() {
-            erasures.take(&stored?.record);
+            let record = stored?.record;
+            if record.position.index() == 0 {
+                at_block(record.position.block());
+            }
+            erasures.take(&record);
         }
         Ok(erasures.erased)
     }
@@ -201,14 +242,14 @@ mod tests {
     #[test]
     fn a_fact_of_a_later_block_makes_zeros_an_erased_payload() {
         let (_data, log) = log(true);
-        let stats = log.verify().unwrap();
+        let stats = log.verify(|_| ()).unwrap();
         assert_eq!((stats.erased, stats.to_erase, stats.facts, stats.torn), (1, vec![], 3, None));
     }
 
     #[test]
     fn a_block_that_was_never_acknowledged_erases_nothing() {
         let (_data, log) = log(false);
-        let error = log.verify().unwrap_err().to_string();
+        let error = log.verify(|_| ()).unwrap_err().to_string();
         assert!(
             error.starts_with("log/00000000000000.seg at byte 512: block 1: ") && error.contains("zeros"),
             "{error}"

@@ -24,6 +24,7 @@ mod bucket;
 mod chunk;
 mod coding;
 mod commit;
+mod compare;
 mod count;
 mod day;
 mod disk;
@@ -41,6 +42,7 @@ mod store;
 mod walk;
 mod writer;
 
+pub use compare::{Begun, CompareError, Compared, Comparison, Difference};
 pub use entry::attempt::AttemptPlace;
 pub use entry::dormant::{Asleep, Lane};
 pub use entry::event::EventPlace;

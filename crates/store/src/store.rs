@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::writer::Writer;
 
 /// The pending database, relative to the store's folder.
-const PENDING: &str = "pending";
+pub(crate) const PENDING: &str = "pending";
 /// What sled may cache of it. Its default is a gigabyte.
 const CACHE_BYTES: u64 = 32 << 20;
 /// Bytes of a piece of the kernel: sled moves pages with larger values into files that are never synced.
@@ -89,7 +89,7 @@ impl Store {
 }
 
 /// What was found in a folder, verified.
-struct Loaded {
+pub(crate) struct Loaded {
     disk: Disk,
     state: State,
     kernel: Option<Kernel>,
@@ -98,18 +98,25 @@ struct Loaded {
 
 impl Loaded {
     fn from(folder: &Path, identity: LogIdentity<'_>) -> Result<Loaded, Reason> {
+        let loaded = Loaded::of(folder, identity.log)?;
+        let Root { pending, history, .. } = loaded.state.root;
+        match [pending, history].into_iter().find(|mark| !identity.has(*mark)) {
+            Some(mark) => Err(Reason::OtherPast { block: mark.block }),
+            None => Ok(loaded),
+        }
+    }
+
+    /// Of this log. Whether also of its chain is not asked.
+    pub fn of(folder: &Path, log: [u8; 16]) -> Result<Loaded, Reason> {
         let is_new = !folder.join(PENDING).exists();
         let disk = Disk::open(folder, PENDING.to_owned(), CACHE_BYTES).map_err(reason)?;
         if is_new {
-            return Loaded::new(folder, disk, identity);
+            return Loaded::new(folder, disk, log);
         }
         let root = disk.get(ROOT).map_err(reason)?.ok_or(Reason::Empty)?;
         let root = Root::read(&root).map_err(|unfit| unfit.reason(PENDING))?;
-        if root.log != identity.log {
+        if root.log != log {
             return Err(Reason::ForeignLog);
-        }
-        if let Some(mark) = [root.pending, root.history].into_iter().find(|mark| !identity.has(*mark)) {
-            return Err(Reason::OtherPast { block: mark.block });
         }
         let (state, unused) = State::load(&disk, root).map_err(reason)?;
         let kernel = root.kernel.map(|record| read_kernel(&disk, record)).transpose().map_err(reason)?;
@@ -117,8 +124,8 @@ impl Loaded {
     }
 
     /// From here on a database without a root is a broken one.
-    fn new(folder: &Path, disk: Disk, identity: LogIdentity<'_>) -> Result<Loaded, Reason> {
-        let state = State::new(identity.log);
+    fn new(folder: &Path, disk: Disk, log: [u8; 16]) -> Result<Loaded, Reason> {
+        let state = State::new(log);
         let mut batch = sled::Batch::default();
         batch.insert(ROOT, state.root.write());
         let written = disk.apply(batch).and_then(|()| disk.sync());
@@ -127,7 +134,7 @@ impl Loaded {
         Ok(Loaded { disk, state, kernel: None, unused: Vec::new() })
     }
 
-    fn open(self, folder: &Path, lock: File, set_aside: Option<Reason>) -> Result<Opened, OpenError> {
+    pub fn open(self, folder: &Path, lock: File, set_aside: Option<Reason>) -> Result<Opened, OpenError> {
         remove_unknown_days(folder, |day| self.state.days.contains_key(&day))?;
         let Loaded { disk, state, kernel, unused } = self;
         let at = at(&state.root);

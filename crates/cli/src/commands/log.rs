@@ -1,12 +1,14 @@
 //! `postrider log`: a look at a data folder while nothing runs on it. Changes nothing there.
 
 mod salvage;
+mod store;
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use postrider::inspect::{LogFolder, Stats, StoredRecord};
+use indicatif::{ProgressBar, ProgressStyle};
+use postrider::inspect::{LogFolder, Progress, Stats, StoredRecord};
 use serde_json::{Value, json};
 
 use super::about;
@@ -23,7 +25,7 @@ pub struct Args {
 enum Look {
     /// Print everything that happened, one fact a line, without payloads and secrets
     Cat(Folder),
-    /// Read everything and check every checksum; exit 1 at the first fault, naming file and offset
+    /// Check every checksum, and the store against the log; exit 1 at the first fault, naming its place
     Verify(Folder),
     /// Count what the log holds, after the same check
     Stats(Folder),
@@ -94,18 +96,57 @@ fn cat(folder: &Folder) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(folder: &Folder) -> anyhow::Result<ExitCode> {
-    let log = open(folder)?;
-    let stats = log.verify()?;
+    let (log, bar) = (open(folder)?, bar()?);
+    let looked = log.verify(|progress| show(&bar, progress));
+    let looked = looked.map_err(anyhow::Error::from).and_then(|stats| {
+        let compared = log.compare_store(&folder.data, |progress| show(&bar, progress));
+        Ok((stats, compared.map_err(|error| about(&folder.data, error))?))
+    });
+    bar.finish_and_clear();
+    let (stats, store) = looked?;
+    let difference = store::difference(&store);
     if folder.json {
-        println!("{}", json!({ "ok": true, "facts": stats.facts, "log": to_json(&stats) }));
+        let is_ok = difference.is_none();
+        println!(
+            "{}",
+            json!({ "ok": is_ok, "facts": stats.facts, "log": to_json(&stats), "store": store::to_json(&store) })
+        );
     } else {
         println!("the log is whole: {} facts in {} blocks{}", stats.facts, stats.blocks, remarks(&stats));
+        if difference.is_none() {
+            println!("{}", store::told(&store));
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    match difference {
+        None => Ok(ExitCode::SUCCESS),
+        Some(difference) => Err(anyhow::anyhow!("{}: store/{difference}", folder.data.display())),
+    }
+}
+
+/// On stderr, and hidden where that is no terminal.
+fn bar() -> anyhow::Result<ProgressBar> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let style = ProgressStyle::with_template("{bar:30} {msg}, block {pos} of {len}")?;
+    Ok(ProgressBar::no_length().with_style(style))
+}
+
+fn show(bar: &ProgressBar, Progress { doing, block, blocks }: Progress) {
+    let (first, last) = blocks.unwrap_or_default();
+    match blocks {
+        Some(_) => bar.set_length(last - first + 1),
+        None => bar.unset_length(),
+    }
+    bar.set_message(doing);
+    bar.set_position(block + 1 - first);
 }
 
 fn stats(folder: &Folder) -> anyhow::Result<ExitCode> {
-    let stats = open(folder)?.verify()?;
+    let (log, bar) = (open(folder)?, bar()?);
+    let stats = log.verify(|progress| show(&bar, progress));
+    bar.finish_and_clear();
+    let stats = stats?;
     if folder.json {
         println!("{}", to_json(&stats));
         return Ok(ExitCode::SUCCESS);

@@ -18,6 +18,11 @@ impl Head {
     pub fn of_event(event: Position) -> DeliveryKey {
         DeliveryKey { event, ordinal: Position::INDEX_MAX + 1 }
     }
+
+    /// Whether it is an event's own.
+    pub fn is_of_event(&self) -> bool {
+        self.key == Head::of_event(self.key.event)
+    }
 }
 
 impl Entry for Head {

@@ -80,6 +80,11 @@ impl Summary {
         pairs.chain(self.latencies.iter_mut().zip(&other.latencies)).for_each(|(a, b)| *a = a.saturating_add(*b));
     }
 
+    /// The counts by outcome, and by class of latency those that occurred.
+    pub(crate) fn counts(&self) -> ([u32; OUTCOMES], Vec<(usize, u32)>) {
+        (self.outcomes, self.latencies.into_iter().enumerate().filter(|(_, n)| *n > 0).collect())
+    }
+
     /// Attempts in all.
     pub fn attempts(&self) -> u64 {
         self.outcomes.iter().map(|&n| u64::from(n)).sum()
