@@ -118,7 +118,8 @@ impl Writer {
         let firsts: Vec<_> = state.days.iter().map(|(number, day)| (*number, day.record.first)).collect();
         let mut over = Vec::new();
         for (&(number, begin), &(_, end)) in firsts.iter().zip(firsts.iter().skip(1)) {
-            if end > Position::new(first, 0) {
+            // All records of a block have one time: no record of a day lies in the block in which the next one begins.
+            if end.block() > first {
                 break;
             }
             if !self.has_carried(&state, begin, end, first)? {
