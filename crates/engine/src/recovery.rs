@@ -1,8 +1,9 @@
 //! The way back: everything derived is made again from the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 use postrider_core::directory::Directory;
 use postrider_core::fact::Fact;
@@ -50,24 +51,26 @@ pub struct Replayed {
 /// # Errors
 /// When the log can't be read to its end.
 pub fn replay<W: LogWriter>(reader: &impl LogReader, shard: &mut Shard<W>) -> Result<Replayed, ReplayError> {
-    replay_onto(reader, shard, None::<&dyn Below<Error = Infallible>>, None)
+    replay_onto(reader, shard, 0, None::<&dyn Below<Error = Infallible>>, None)
 }
 
-/// As [`replay`], for a shard that relies on a store: what lies below it is read there, and what a later fact is about is brought from there.
-/// With a snapshot it begins where the state was last restated before that.
+/// As [`replay`], for a shard that relies on a store for what lies below block `covered`: that is not held in RAM, and what a later fact is
+/// about is brought from there. With a snapshot it begins where the state was last restated before that.
 ///
 /// # Errors
 /// When the log can't be read to its end, or the store can't be read.
 pub fn replay_onto<W: LogWriter, B>(
     reader: &impl LogReader,
     shard: &mut Shard<W>,
+    covered: u64,
     below: Option<&B>,
     snapshot: Option<Snapshot>,
 ) -> Result<Replayed, ReplayError>
 where
     B: Below<Error: Display> + ?Sized,
 {
-    let covered = below.map(Below::covered).transpose().map_err(in_store)?.unwrap_or(0);
+    let mut carried = BTreeMap::new();
+    let mut progress = Progress::new(reader.end());
     let (from, mut replayed) = begin(reader.first(), covered, shard, snapshot);
     for block in reader.facts(from) {
         let block = block?;
@@ -83,16 +86,21 @@ where
                 true => shard.replay_covered(&record),
                 false => shard.replay(&record),
             }
+            if let Fact::EventCarried { event, .. } = &record.fact {
+                carried.insert(event.at, position);
+            }
             replayed.landmarks.note(&record);
             replayed.directory.apply(&record);
             replayed.views.apply(&record);
             replayed.facts += 1;
         }
+        progress.tell(block.number());
     }
     for event in erased_last(reader, &replayed.landmarks)? {
         if shard.overlay().recalled(event).is_none() {
-            let stored = below.map(|below| below.whole(event)).transpose().map_err(in_store)?;
-            replayed.last_erased.extend(stored.flatten().map(|recalled| recalled.payload));
+            let stored = below.map(|below| below.whole(event)).transpose().map_err(in_store)?.flatten();
+            let payload = carried.get(&event).copied().or(stored.map(|recalled| recalled.payload)).unwrap_or(event);
+            replayed.last_erased.extend(Some(payload).filter(|payload| payload.block() >= reader.first()));
         }
     }
     // What was restated can be more than what is still of use.
@@ -100,6 +108,28 @@ where
     replayed.directory.forget_below(reader.first());
     replayed.views.settle();
     Ok(replayed)
+}
+
+/// Says how far it is, where it takes long.
+struct Progress {
+    end: u64,
+    told_at: Instant,
+}
+
+/// How often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+impl Progress {
+    fn new(end: u64) -> Progress {
+        Progress { end, told_at: Instant::now() }
+    }
+
+    fn tell(&mut self, block: u64) {
+        if self.told_at.elapsed() >= PROGRESS_EVERY {
+            self.told_at = Instant::now();
+            tracing::info!(block, of = self.end, "the log is being read");
+        }
+    }
 }
 
 /// The block to begin with, and what is known before it is read.

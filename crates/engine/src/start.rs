@@ -409,7 +409,9 @@ impl<W: LogWriter> Derived<W> {
     ) -> Result<Derived<W>, (ReplayError, W)> {
         let mut store = folder.and_then(|folder| open_store(folder, log, &**records));
         let stored = Arc::new(Stored::new(Arc::clone(records), store.as_ref().map(|opened| opened.store.clone())));
-        let covered = store.as_ref().map_or(0, |opened| opened.at.replay_from());
+        let reaches = store.as_ref().map_or(0, |opened| opened.at.replay_from());
+        let is_far_behind = folder.is_some() && writer.bytes_from(reaches) > options.bounds.behind;
+        let covered = if is_far_behind { reader.end() } else { reaches };
         let swept = stored.view(|view| Ok(view.swept())).unwrap_or(Time(0));
         let mut shard = Shard::new(writer, options.permits);
         if folder.is_some() {
@@ -417,7 +419,14 @@ impl<W: LogWriter> Derived<W> {
         }
         let kernel = store.as_mut().and_then(|opened| opened.kernel.take());
         let snapshot = kernel.and_then(|kernel| Snapshot::read(&kernel.bytes));
-        match recovery::replay_onto(reader, &mut shard, Some(&*stored), snapshot) {
+        let replayed = recovery::replay_onto(reader, &mut shard, covered, Some(&*stored), snapshot);
+        if is_far_behind {
+            tracing::warn!(
+                "the store is far behind the log: what has happened so far is to be seen, and goes on, once it is built"
+            );
+            stored.close(true);
+        }
+        match replayed {
             Ok(replayed) => Ok(Derived { shard, replayed, store, stored, covered, swept }),
             Err(error) => Err((error, shard.into_log())),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_core::delivery::Status;
+use postrider_engine::shard::Bounds;
 use postrider_engine::{Engine, EngineOptions, EventDraft, Refused, StartError, Stopped};
 use support::{FIRST_PAGE, event, receiver, subscribe, within};
 
@@ -123,5 +124,45 @@ async fn a_start_reads_what_came_since_the_state_was_last_restated_and_knows_all
     assert_eq!(handle.health(workspace, webhook).await.unwrap().unwrap(), before);
     assert_eq!(handle.logs(workspace, webhook, Default::default(), FIRST_PAGE).await.unwrap().total, 120);
     assert!(handle.publish(workspace, event("e1")).await.is_err(), "the id is known, with other data");
+    engine.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_built_behind_a_server_that_takes_what_is_fresh_and_then_goes_on_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, mut requests) = receiver(&[500, 500, 500, 200]).await;
+    let engine = start(folder.path()).await;
+    let handle = engine.handle();
+    let (workspace, webhook) = subscribe(&handle, &url, &["2s"]).await;
+    for n in 0..3 {
+        handle.publish(workspace, event(&format!("e{n}"))).await.unwrap();
+        requests.recv().await.unwrap();
+    }
+    engine.shutdown(Duration::from_secs(5)).await;
+    std::fs::remove_dir_all(folder.path().join("store")).unwrap();
+
+    let bounds = Bounds { behind: 0, ..Bounds::default() };
+    let engine = Engine::start(EngineOptions { bounds, ..options(folder.path()) }).unwrap();
+    let handle = engine.handle();
+    let health = handle.health(workspace, webhook).await.unwrap().unwrap();
+    assert_eq!((health.pending, health.consecutive_failures), (3, 3), "what is counted is known at once");
+    let fresh = EventDraft { id: None, ..event("") };
+    handle.publish(workspace, fresh).await.unwrap();
+    // Three retries and the fresh one, each once.
+    let mut numbers = Vec::new();
+    for _ in 0..4 {
+        let request = tokio::time::timeout(Duration::from_secs(20), requests.recv()).await.expect("it comes").unwrap();
+        let number = request.lines().find_map(|line| line.strip_prefix("postrider-attempt: ")).unwrap();
+        numbers.push(number.to_owned());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, ["1", "2", "2", "2"]);
+    let all = within(Duration::from_secs(5), async || {
+        let page = handle.logs(workspace, webhook, Default::default(), FIRST_PAGE).await.ok()?;
+        (page.total == 7).then_some(page)
+    });
+    assert_eq!(all.await.items.len(), 7);
+    assert!(handle.publish(workspace, event("e1")).await.unwrap().duplicate);
+    assert!(tokio::time::timeout(Duration::from_millis(200), requests.recv()).await.is_err(), "none twice");
     engine.shutdown(Duration::from_secs(5)).await;
 }

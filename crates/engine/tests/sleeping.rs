@@ -19,7 +19,7 @@ fn start(folder: &std::path::Path) -> Engine {
         egress_allow: vec!["loopback".into()],
         segment_bytes: 4 << 20,
         store_commit_every: Millis(5),
-        bounds: Bounds { ahead: Millis(20), lane: 4, asleep: 8, batch: 5 },
+        bounds: Bounds { ahead: Millis(20), lane: 4, asleep: 8, batch: 5, ..Bounds::default() },
         ..EngineOptions::default()
     };
     Engine::start(options).expect("the folder is free")

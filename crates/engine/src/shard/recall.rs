@@ -34,11 +34,13 @@ pub struct Bounds {
     pub asleep: usize,
     /// Deliveries of one reading.
     pub batch: usize,
+    /// Bytes of log that a start may take into RAM where the store does not reach. Of more, what lies there waits until the store does.
+    pub behind: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { ahead: Millis::from_secs(10), lane: 1024, asleep: 65_536, batch: 1024 }
+        Bounds { ahead: Millis::from_secs(10), lane: 1024, asleep: 65_536, batch: 1024, behind: 256 << 20 }
     }
 }
 

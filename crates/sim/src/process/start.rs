@@ -163,6 +163,7 @@ fn bounds(chance: &mut Chance) -> Bounds {
         lane: chance.within(1, 6) as u32,
         asleep: chance.within(1, 12) as usize,
         batch: chance.within(1, 8) as usize,
+        ..Bounds::default()
     }
 }
 
@@ -190,7 +191,8 @@ fn replay(reader: &Reader, shard: &mut Shard<Writer>, outside: &Outside) -> Resu
         Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten | Fault::ReplayForgotten) => {}
         _ => {
             let store = outside.store.as_ref();
-            let replayed = recovery::replay_onto(reader, shard, store, store.and_then(Store::snapshot));
+            let covered = store.map_or(0, Store::position);
+            let replayed = recovery::replay_onto(reader, shard, covered, store, store.and_then(Store::snapshot));
             return replayed.map_err(|error| broken!(1, "the log cannot be replayed: {error}"));
         }
     }
