@@ -52,6 +52,20 @@ pub enum Fault {
     CarriedForgotten,
     /// Forgets at a start how far replays have come.
     ReplayForgotten,
+    /// Decides by what was read for a command before the store moved on, as if it had been read since.
+    StalePrefetch,
+    /// Loses the last block that the store took in, and says that it is covered.
+    CoversTooMuch,
+    /// Moves sleepers to the backlogs before the horizon has met them.
+    SweepsTooFar,
+    /// Lets the store forget what the log still has.
+    ForgetsTooEarly,
+    /// Loses a delivery that comes back from the store.
+    RecallLosesOne,
+    /// Lets the overlay go of what the store does not have yet.
+    LetsGoAboveW,
+    /// Restates one more as pending than there are.
+    PendingMiscounted,
     /// Does not ask at a start for the zeros that a crash may have kept from the disk.
     EraseNotRepeated,
     /// Says that it has stopped while attempts are in flight.
@@ -76,7 +90,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 34] = [
+    pub const ALL: [Fault; 41] = [
         Fault::AckBeforeAppend,
         Fault::AckWhenFull,
         Fault::KeepWhenFull,
@@ -101,6 +115,13 @@ impl Fault {
         Fault::SnapshotMissesInFlight,
         Fault::CarriedForgotten,
         Fault::ReplayForgotten,
+        Fault::StalePrefetch,
+        Fault::CoversTooMuch,
+        Fault::SweepsTooFar,
+        Fault::ForgetsTooEarly,
+        Fault::RecallLosesOne,
+        Fault::LetsGoAboveW,
+        Fault::PendingMiscounted,
         Fault::EraseNotRepeated,
         Fault::StopInFlight,
         Fault::FollowWall,
@@ -112,4 +133,16 @@ impl Fault {
         Fault::DamageIsTheEnd,
         Fault::ChecksumUnchecked,
     ];
+
+    /// Whether it is one of the engine's copies of the replay, which know of no store.
+    pub fn is_in_replay(self) -> bool {
+        matches!(
+            self,
+            Fault::SkipInReplay
+                | Fault::IdsForgotten
+                | Fault::CarriedForgotten
+                | Fault::ReplayForgotten
+                | Fault::PendingMiscounted
+        )
+    }
 }

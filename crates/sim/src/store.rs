@@ -43,7 +43,17 @@ impl Store {
             }
             self.covered = block.number() + 1;
         }
-        let end = Position::new(reader.first(), 0);
+        self.forget_below(reader.first());
+    }
+
+    /// For a bug: says that it has all below this block.
+    pub fn claim(&mut self, covered: u64) {
+        self.covered = self.covered.max(covered);
+    }
+
+    /// Forgets what is kept in blocks below this one.
+    pub fn forget_below(&mut self, block: u64) {
+        let end = Position::new(block, 0);
         let gone: Vec<_> = self.events.values().filter(|kept| kept.payload < end).map(|kept| kept.event.at).collect();
         gone.into_iter().for_each(|at| self.forget(at));
     }

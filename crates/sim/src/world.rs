@@ -61,11 +61,7 @@ impl World {
             per_webhook: chance.within(1, 8) as u32,
             per_host: chance.within(1, 10) as u32,
         };
-        // Copies of the replay with a bug know of no store.
-        let is_replay_fault = matches!(
-            plan.fault,
-            Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten | Fault::ReplayForgotten)
-        );
+        let is_replay_fault = plan.fault.is_some_and(Fault::is_in_replay);
         let outside = Outside {
             checker: Checker::new(limits),
             receivers: Receivers::new(troubles, &mut chance),

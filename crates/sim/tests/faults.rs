@@ -36,6 +36,12 @@ fn found_by(fault: Fault) -> (&'static [u8], &'static str) {
         Fault::CarriedForgotten => (&[1, 2], ""),
         // The kernel that a crash left is compared; what only a restart forgets is sent twice.
         Fault::ReplayForgotten => (&[2, 13], ""),
+        // Twice what was not seen to be there, or with the old count of attempts.
+        Fault::StalePrefetch => (&[1, 2, 4], "twice"),
+        // What the store does not have is never read, or as it was earlier.
+        Fault::CoversTooMuch | Fault::LetsGoAboveW | Fault::ForgetsTooEarly => (&[1, 2, 3, 4, 5], ""),
+        Fault::SweepsTooFar | Fault::RecallLosesOne => (&[3, 5], ""),
+        Fault::PendingMiscounted => (&[2], "the kernel is another"),
         Fault::EraseNotRepeated => (&[1], "was erased and is there"),
         Fault::StopInFlight => (&[9], "it stopped with"),
         // The shard itself refuses to go back in time.

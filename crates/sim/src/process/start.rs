@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use postrider_core::command::Command;
-use postrider_core::fact::{Fact, Record};
+use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::Kernel;
 use postrider_core::profile::Profile;
 use postrider_core::{Millis, Time};
@@ -188,7 +188,7 @@ fn replayed_again(reader: &Reader) -> Result<Kernel, Violation> {
 fn replay(reader: &Reader, shard: &mut Shard<Writer>, outside: &Outside) -> Result<Replayed, Violation> {
     let fault = outside.fault;
     match fault {
-        Some(Fault::SkipInReplay | Fault::IdsForgotten | Fault::CarriedForgotten | Fault::ReplayForgotten) => {}
+        Some(fault) if fault.is_in_replay() => {}
         _ => {
             let store = outside.store.as_ref();
             let covered = store.map_or(0, Store::position);
@@ -207,6 +207,11 @@ fn replay(reader: &Reader, shard: &mut Shard<Writer>, outside: &Outside) -> Resu
     }
     match fault {
         Some(Fault::SkipInReplay) => drop(records.pop()),
+        Some(Fault::PendingMiscounted) => records.iter_mut().for_each(|record| {
+            if let Fact::Restated(Restated::Pending(_, count)) = &mut record.fact {
+                *count += 1;
+            }
+        }),
         Some(Fault::CarriedForgotten) => records.retain(|r| !matches!(r.fact, Fact::EventCarried { .. })),
         Some(Fault::ReplayForgotten) => records.retain(|r| !matches!(r.fact, Fact::ReplayAdvanced { .. })),
         _ => records.retain(|r| !matches!(&r.fact, Fact::EventAccepted(event) if event.chosen.is_empty())),
