@@ -61,6 +61,11 @@ impl Cell {
         Cell { key, workspace, webhook, status, attempts: 0, attempts_before: 0, due, revision, last_attempt: None }
     }
 
+    /// Attempts of the present schedule that have finished: which delay it waits for, if it is pending.
+    pub fn tier(&self) -> u32 {
+        self.attempts.saturating_sub(self.attempts_before)
+    }
+
     /// Its event has just come: its next attempt is the first one, and no replay has added it, which waits behind what is fresh.
     pub fn is_fresh(&self) -> bool {
         self.attempts == 0 && !self.key.is_added()

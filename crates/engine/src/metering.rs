@@ -2,6 +2,8 @@
 //!
 //! Counts come from durable facts only, so that they agree with the log.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use metrics::{counter, gauge, histogram};
 use postrider_core::attempt::Attempt;
 use postrider_core::fact::{Fact, Record};
@@ -21,7 +23,7 @@ pub struct Levels {
 }
 
 /// The name, kind and meaning of everything that is told: the source of the documented table.
-pub const NAMES: [(&str, &str, &str); 15] = [
+pub const NAMES: [(&str, &str, &str); 16] = [
     ("postrider_events_accepted_total", "counter", "events that were accepted"),
     (
         "postrider_deliveries_created_total",
@@ -34,6 +36,11 @@ pub const NAMES: [(&str, &str, &str); 15] = [
     ("postrider_attempt_seconds", "histogram", "time an attempt took, from name lookup to its end"),
     ("postrider_commit_seconds", "histogram", "time a turn took, from its first decision to its sync"),
     ("postrider_pending", "gauge", "unfinished deliveries"),
+    (
+        "postrider_pending_by_tier",
+        "gauge",
+        "the same by `tier`: how many attempts of their present schedule have failed",
+    ),
     ("postrider_inflight", "gauge", "attempts in flight"),
     ("postrider_ready", "gauge", "deliveries that wait for a slot"),
     (
@@ -106,6 +113,16 @@ pub fn level(levels: &Levels) {
     gauge!("postrider_ready").set(levels.ready as f64);
     gauge!("postrider_asleep").set(levels.asleep as f64);
     gauge!("postrider_events_in_memory").set(levels.events as f64);
+}
+
+/// Sets how many are pending by tier; tiers that had some and have none now included.
+pub fn pending_by_tier(counts: &[u64]) {
+    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    let tiers = TOLD.fetch_max(counts.len(), Ordering::Relaxed).max(counts.len());
+    for tier in 0..tiers {
+        let count = counts.get(tier).copied().unwrap_or(0);
+        gauge!("postrider_pending_by_tier", "tier" => tier.to_string()).set(count as f64);
+    }
 }
 
 /// Says how far the store is behind what is projected.

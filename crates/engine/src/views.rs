@@ -28,6 +28,7 @@ use postrider_core::machine::event_cells;
 use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
 pub use explain::{Explanation, Verdict};
+use health::Old;
 pub(crate) use health::Summary;
 pub use health::{WebhookHealth, WindowFigures};
 pub use lists::{DeliveryFilter, EventFilter, LogFilter};
@@ -171,13 +172,15 @@ impl Views {
                 if let Some(summary) = self.summary(cell.webhook, at) {
                     summary.note(attempt, record.time);
                 }
-                self.follow(cell, Some(*was), at);
+                let tier = cell.tier().saturating_sub(1);
+                self.follow(cell, Some(Old { was: *was, tier }), at);
             }
-            Fact::RetryRequested { cell, was } => self.follow(cell, Some(*was), at),
+            Fact::RetryRequested { cell, was } => self.follow(cell, Some(Old { was: *was, tier: cell.tier() }), at),
             Fact::DeliveryAdded { cell } => self.follow(cell, None, at),
             Fact::EventErased { cancelled, .. } => {
                 let was = |cell: &Cell| Was { status: Status::Pending, due: cell.due };
-                cancelled.iter().for_each(|cell| self.follow(cell, Some(was(cell)), at));
+                let old = |cell: &Cell| Old { was: was(cell), tier: cell.tier() };
+                cancelled.iter().for_each(|cell| self.follow(cell, Some(old(cell)), at));
             }
             Fact::WebhookCreated(webhook)
             | Fact::WebhookChanged(webhook)
@@ -214,7 +217,7 @@ impl Views {
     }
 
     /// A fact at `at` says of a delivery, if its event is known, that it has changed, or begun where it `was` nothing.
-    fn follow(&mut self, cell: &Cell, was: Option<Was>, at: Position) {
+    fn follow(&mut self, cell: &Cell, was: Option<Old>, at: Position) {
         if self.knows(cell.key.event)
             && let Some(summary) = self.summary(cell.webhook, at)
         {
@@ -242,6 +245,17 @@ impl Views {
     /// The first block that it has not taken in.
     pub fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Unfinished deliveries of all webhooks by tier: see [`WebhookHealth::pending_by_tier`].
+    pub fn pending_by_tier(&self) -> Vec<u64> {
+        let mut all = Vec::new();
+        for (_, summary) in self.health.values() {
+            let by_tier = summary.by_tier();
+            all.resize(all.len().max(by_tier.len()), 0);
+            all.iter_mut().zip(by_tier).for_each(|(all, count)| *all += count);
+        }
+        all
     }
 
     /// How the webhooks after this one are doing, in the order of their ids.

@@ -40,7 +40,8 @@ fn metrics_are_prometheus_text_without_labels_of_tenants() {
     within(Duration::from_secs(1), "the levels are those of now", || {
         let text = scrape().text;
         let has = |line: &str| text.lines().any(|l| l == line);
-        (has("postrider_inflight 0") && has("postrider_pending 1")).then_some(())
+        let by_tier = has("postrider_pending_by_tier{tier=\"0\"} 0") && has("postrider_pending_by_tier{tier=\"1\"} 1");
+        (has("postrider_inflight 0") && has("postrider_pending 1") && by_tier).then_some(())
     });
     for label in ["workspace=", "webhook=", "url=", "127.0.0.1", "host="] {
         assert!(!metrics.text.contains(label), "{label}");

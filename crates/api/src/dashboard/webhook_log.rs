@@ -139,7 +139,7 @@ fn figures(health: &WebhookHealth) -> Markup {
     let windows = [("5 minutes", &health.five_minutes), ("1 hour", &health.hour), ("24 hours", &health.day)];
     html! {
         dl.figures {
-            div { dt { "Pending" } dd { (health.pending) } }
+            div { dt { "Pending" } dd { (health.pending) (by_tier(&health.pending_by_tier)) } }
             div { dt { "Next attempt (UTC)" } dd { (maybe_time(health.next_attempt_at)) } }
             div { dt { "Failed in a row" } dd { (health.consecutive_failures) } }
             div { dt { "Last success" } dd { (maybe_time(health.last_success_at)) } }
@@ -148,6 +148,16 @@ fn figures(health: &WebhookHealth) -> Markup {
         table {
             thead { tr { th { "Last" } th { "Attempts" } th { "Success" } th { "p50" } th { "p95" } th { "p99" } } }
             tbody { @for (name, window) in windows { (window_row(name, window)) } }
+        }
+    }
+}
+
+/// What is pending, by how many attempts have failed; nothing where none has.
+fn by_tier(counts: &[u64]) -> Markup {
+    let tiers = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    html! {
+        @if counts.len() > 1 {
+            @for (failed, count) in tiers { br; small { (count) " after " (failed) " failed" } }
         }
     }
 }

@@ -52,6 +52,9 @@ pub async fn readyz(State(api): State<Api>) -> Response {
     responses((status = 200, description = "Figures; no label names a workspace, webhook or URL.", body = String, content_type = "text/plain")))]
 pub async fn metrics(State(api): State<Api>) -> Response {
     let recorder = api.options().metrics.as_ref();
+    if recorder.is_some() {
+        api.handle().tell_levels();
+    }
     let text = recorder.map(PrometheusHandle::render).unwrap_or_default();
     typed("text/plain; version=0.0.4; charset=utf-8", text)
 }

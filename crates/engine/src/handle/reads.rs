@@ -10,6 +10,7 @@ use postrider_log::ReadError;
 
 use super::{Handle, READ_PATIENCE, Refused};
 use crate::live::{Ended, Watch};
+use crate::metering;
 use crate::outgoing::{self, Secrets};
 use crate::stored::StoredError;
 use crate::views::{
@@ -187,6 +188,16 @@ impl Handle {
     pub async fn health(&self, workspace: WorkspaceId, webhook: WebhookId) -> Result<Option<WebhookHealth>, Refused> {
         self.projected().await?;
         Ok(self.0.shared.views.read().health(workspace, webhook, self.0.clock.now()))
+    }
+
+    /// Unfinished deliveries of all webhooks by tier: as many attempts of their present schedule have failed as the place in the list says.
+    pub fn pending_by_tier(&self) -> Vec<u64> {
+        self.0.shared.views.read().pending_by_tier()
+    }
+
+    /// Tells the `metrics` recorder the figures that are counted when they are asked for.
+    pub fn tell_levels(&self) {
+        metering::pending_by_tier(&self.pending_by_tier());
     }
 
     /// Watches the attempts of all workspaces as they end, tests too; [`Handle::ended`] shows one.

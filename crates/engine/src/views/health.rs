@@ -24,6 +24,8 @@ use windows::Windows;
 pub struct WebhookHealth {
     /// Unfinished deliveries, exactly; also those that are due now or in flight, and those that wait because the webhook is off.
     pub pending: u64,
+    /// The same by how many attempts of their present schedule have failed: none, one, and so on. No zero at the end.
+    pub pending_by_tier: Vec<u64>,
     /// The earliest due time of these, as each of them shows it: in the past for what is due now or in flight, and left as it is while the
     /// webhook is off. Where a webhook has had more than 4,096 distinct due times at once it is rounded down, by no more than the span of
     /// all of them by 2,048.
@@ -53,6 +55,14 @@ pub(crate) struct Summary {
     windows: Windows,
 }
 
+/// What a delivery was before a fact.
+#[derive(Clone, Copy)]
+pub(super) struct Old {
+    pub was: Was,
+    /// The tier that it waited in.
+    pub tier: u32,
+}
+
 /// Distinct due times that are kept of one webhook.
 const DUES_MAX: usize = 4_096;
 
@@ -64,11 +74,15 @@ struct Pending {
     count: u64,
     by_due: BTreeMap<u64, u64>,
     shift: u32,
+    by_tier: Vec<u64>,
 }
 
 impl Pending {
-    fn add(&mut self, due: Time) {
+    fn add(&mut self, due: Time, tier: u32) {
         self.count += 1;
+        let tier = tier as usize;
+        self.by_tier.resize(self.by_tier.len().max(tier + 1), 0);
+        self.by_tier[tier] += 1;
         *self.by_due.entry(due.0 >> self.shift).or_default() += 1;
         while self.by_due.len() > DUES_MAX {
             self.shift += 1;
@@ -77,11 +91,15 @@ impl Pending {
         }
     }
 
-    fn remove(&mut self, due: Time) {
+    fn remove(&mut self, due: Time, tier: u32) {
         let due = due.0 >> self.shift;
         // What was never added is not there to be removed: a log may tell anything.
         let Some(count) = self.by_due.get_mut(&due) else { return };
         self.count -= 1;
+        if let Some(of_tier) = self.by_tier.get_mut(tier as usize) {
+            *of_tier = of_tier.saturating_sub(1);
+        }
+        while self.by_tier.pop_if(|of_tier| *of_tier == 0).is_some() {}
         *count -= 1;
         if *count == 0 {
             self.by_due.remove(&due);
@@ -98,13 +116,18 @@ impl Pending {
 
 impl Summary {
     /// A delivery changed, or began where it `was` nothing.
-    pub(super) fn follow(&mut self, cell: &Cell, was: Option<Was>) {
-        if let Some(was) = was.filter(|was| was.status == Status::Pending) {
-            self.pending.remove(was.due);
+    pub(super) fn follow(&mut self, cell: &Cell, was: Option<Old>) {
+        if let Some(old) = was.filter(|old| old.was.status == Status::Pending) {
+            self.pending.remove(old.was.due, old.tier);
         }
         if cell.status == Status::Pending {
-            self.pending.add(cell.due);
+            self.pending.add(cell.due, cell.tier());
         }
+    }
+
+    /// Its pending deliveries by tier.
+    pub(super) fn by_tier(&self) -> &[u64] {
+        &self.pending.by_tier
     }
 
     /// An attempt ended; `now` is the time of its record.
@@ -123,6 +146,7 @@ impl Summary {
     pub(super) fn told(&self, now: Time) -> WebhookHealth {
         WebhookHealth {
             pending: self.pending.count,
+            pending_by_tier: self.pending.by_tier.clone(),
             next_attempt_at: self.pending.earliest(),
             consecutive_failures: self.consecutive_failures,
             last_success_at: self.last_success.map(Time),

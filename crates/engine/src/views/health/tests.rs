@@ -220,11 +220,20 @@ impl Story {
             }
         }
         let pending = cells.values().filter(|cell| cell.webhook == webhook && cell.status == Status::Pending);
-        let dues: Vec<_> = pending.map(|cell| cell.due).collect();
+        let mut pending_by_tier = Vec::new();
+        let dues: Vec<_> = pending
+            .map(|cell| {
+                let tier = cell.tier() as usize;
+                pending_by_tier.resize(pending_by_tier.len().max(tier + 1), 0);
+                pending_by_tier[tier] += 1;
+                cell.due
+            })
+            .collect();
         let is_good = |attempt: &&&Attempt| attempt.outcome == Outcome::Succeeded;
         let window = |span, grain| figures(&attempts, (self.now.0 - span) / grain * grain);
         WebhookHealth {
             pending: dues.len() as u64,
+            pending_by_tier,
             next_attempt_at: dues.iter().min().copied(),
             consecutive_failures: attempts.iter().rev().take_while(|attempt| !is_good(attempt)).count() as u64,
             last_success_at: attempts.iter().rfind(is_good).map(|attempt| attempt.started),
@@ -447,19 +456,19 @@ proptest! {
 fn many_due_times_are_rounded_down_a_little_and_counted_exactly() {
     let mut pending = super::Pending::default();
     let due = |n: u64| Time(START.0 + n * 7_919);
-    (0..100_000).for_each(|n| pending.add(due(n)));
+    (0..100_000).for_each(|n| pending.add(due(n), 0));
     assert!(pending.by_due.len() <= super::DUES_MAX);
     let span = 100_000 * 7_919;
     for gone in [0, 1, 50_000, 99_999] {
         let mut left = super::Pending::default();
-        (0..100_000).for_each(|n| left.add(due(n)));
-        (0..gone).for_each(|n| left.remove(due(n)));
+        (0..100_000).for_each(|n| left.add(due(n), 0));
+        (0..gone).for_each(|n| left.remove(due(n), 0));
         let earliest = left.earliest().expect("some are left");
         assert_eq!(left.count, 100_000 - gone);
         assert!(earliest <= due(gone) && due(gone).0 - earliest.0 <= span / 2_048 * 2, "{gone}");
     }
-    (0..100_000).for_each(|n| pending.remove(due(n)));
+    (0..100_000).for_each(|n| pending.remove(due(n), 0));
     assert_eq!((pending.count, pending.earliest(), pending.shift), (0, None, 0));
-    pending.add(due(3));
+    pending.add(due(3), 0);
     assert_eq!(pending.earliest(), Some(due(3)), "exact again");
 }
