@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod limits;
 mod local;
+mod numbers;
 mod plot;
 mod process;
 mod receiver;
@@ -20,7 +21,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{Usage, backup, bench, completions, config_show, demo, emulate, log, openapi, publish, serve, sink};
+use commands::{
+    Usage, backup, bench, completions, config_show, demo, emulate, log, openapi, publish, serve, simulate, sink,
+};
 
 /// Deliver webhooks: take events over HTTP, send them to whoever wants them, retry by a published schedule, show every attempt.
 ///
@@ -42,6 +45,7 @@ enum Command {
     Sink(sink::Args),
     Publish(publish::Args),
     Emulate(emulate::Args),
+    Simulate(simulate::Args),
     Bench(Box<bench::Args>),
     Log(log::Args),
     Backup(backup::Args),
@@ -67,6 +71,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Sink(args) => sink::run(args),
         Command::Publish(args) => publish::run(args),
         Command::Emulate(args) => emulate::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Log(args) => log::run(args),
         Command::Backup(args) => backup::run(&args),

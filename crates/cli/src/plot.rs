@@ -1,12 +1,14 @@
-//! A plot of lines over one axis, as SVG text.
+//! Plots of lines over one axis, one below the other, as SVG text.
 
 use anyhow::anyhow;
+use plotters::coord::Shift;
 use plotters::prelude::{
-    BLACK, ChartBuilder, Color, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, WHITE,
+    BLACK, ChartBuilder, Color, DrawingArea, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend,
+    SeriesLabelPosition, WHITE,
 };
 
-/// Pixels.
-const SIZE: (u32, u32) = (900, 480);
+/// Pixels of one chart.
+const SIZE: (u32, u32) = (900, 320);
 /// Told apart also by those who see no red or green.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
@@ -26,21 +28,32 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
-impl Chart {
-    /// # Errors
-    /// It cannot be drawn.
-    pub fn svg(&self) -> anyhow::Result<String> {
-        let mut text = String::new();
-        self.draw(&mut text).map_err(|error| anyhow!("the plot cannot be drawn: {error}"))?;
-        Ok(text)
-    }
+/// Draws charts one below the other.
+///
+/// # Errors
+/// They cannot be drawn.
+pub fn svg(charts: &[Chart]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    draw(charts, &mut text).map_err(|error| anyhow!("the plot cannot be drawn: {error}"))?;
+    Ok(text)
+}
 
-    fn draw(&self, text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(charts: &[Chart], text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+    let (width, height) = SIZE;
+    let root = SVGBackend::with_string(text, (width, height * u32::try_from(charts.len())?)).into_drawing_area();
+    root.fill(&WHITE)?;
+    for (chart, area) in charts.iter().zip(root.split_evenly((charts.len(), 1))) {
+        chart.draw(&area)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+impl Chart {
+    fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn std::error::Error>> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let top = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
-        let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&root)
+        let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 18))
             .margin(14)
             .x_label_area_size(44)
@@ -62,10 +75,13 @@ impl Chart {
                 .label(&line.name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         }
-        chart.configure_series_labels().background_style(WHITE).border_style(BLACK).label_font((FONT, 13)).draw()?;
-        root.present()?;
-        drop(chart);
-        drop(root);
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE)
+            .border_style(BLACK)
+            .label_font((FONT, 13))
+            .draw()?;
         Ok(())
     }
 }
@@ -86,17 +102,21 @@ fn short(value: f64) -> String {
 mod tests {
     use super::*;
 
+    fn drawn(charts: &[Chart]) -> String {
+        svg(charts).unwrap()
+    }
+
     #[test]
     fn lines_and_their_names_are_in_the_text() {
         let line = |name: &str| Line { name: name.into(), points: vec![(0.0, 0.0), (1.0, 50_000.0)] };
         let chart =
             Chart { title: "a < b".into(), x: "s".into(), y: "n".into(), lines: vec![line("one"), line("two")] };
-        let svg = chart.svg().unwrap();
+        let svg = drawn(&[chart]);
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
         for part in ["a &lt; b", "one", "two", "<polyline", "20k"] {
             assert!(svg.contains(part), "{part} in {svg}");
         }
-        Chart { lines: Vec::new(), ..chart }.svg().expect("nothing to draw is no error");
+        drawn(&[Chart { title: String::new(), x: String::new(), y: String::new(), lines: Vec::new() }]);
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod builder;
 mod folder;
 pub mod inspect;
 mod new_folder;
+pub mod rehearsal;
 pub mod salvage;
 
 pub use builder::EngineBuilder;
@@ -49,6 +50,7 @@ pub use postrider_core::delivery::{Cell, Status};
 pub use postrider_core::draft::{Field, PolicyDraft, WebhookDraft};
 pub use postrider_core::event::Event;
 pub use postrider_core::invalid::FieldError;
+pub use postrider_core::policy::{ParseDelayError, RetryPolicy, format_delay, parse_delay};
 pub use postrider_core::profile::{EventTypes, Profile};
 pub use postrider_core::replay::{Only, Replay, ReplayState, Wish};
 pub use postrider_core::signing::{RetiredKey, Scheme, Signing, SigningKey};

@@ -10,6 +10,7 @@ pub mod log;
 pub mod openapi;
 pub mod publish;
 pub mod serve;
+pub mod simulate;
 pub mod sink;
 
 use std::fmt;

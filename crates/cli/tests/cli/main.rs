@@ -11,6 +11,7 @@ mod emulate;
 mod publish;
 mod serve;
 mod server;
+mod simulate;
 mod sink;
 mod support;
 mod usage;

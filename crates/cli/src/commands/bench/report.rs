@@ -5,7 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Args, Format, Mode, cores};
-use crate::plot::{Chart, Line};
+use crate::numbers::grouped;
+use crate::plot::{Chart, Line, svg};
 use crate::receiver::Measured;
 
 /// All runs, and what was asked for.
@@ -238,7 +239,7 @@ impl Report {
             name: name.into(),
             points: run.load.timeline.iter().map(|point| (point.at_us as f64 / 1e6, of(point) as f64)).collect(),
         };
-        Chart {
+        svg(&[Chart {
             title: format!("{:.0} deliveries/s, {:.2} of the bare ceiling", run.load.delivered_per_second, run.ratio),
             x: "seconds".into(),
             y: "so far".into(),
@@ -246,8 +247,7 @@ impl Report {
                 line("events accepted", |point| point.accepted),
                 line("deliveries received", |point| point.received),
             ],
-        }
-        .svg()
+        }])
     }
 }
 
@@ -268,30 +268,4 @@ impl Paced {
 fn ms(us: u64) -> String {
     let ms = us as f64 / 1_000.0;
     if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.0}") }
-}
-
-/// `1,234,567`.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(
-            ["0", "12", "123", "1,234", "1,234,567"],
-            [0.4, 12.0, 123.0, 1234.0, 1_234_567.0].map(grouped).each_ref().map(String::as_str)
-        );
-    }
 }
