@@ -45,7 +45,7 @@ enum Command {
     Sink(sink::Args),
     Publish(publish::Args),
     Emulate(emulate::Args),
-    Simulate(simulate::Args),
+    Simulate(Box<simulate::Args>),
     Bench(Box<bench::Args>),
     Log(log::Args),
     Backup(backup::Args),
