@@ -2,16 +2,17 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit demo sim deny deny-tool crash soak bench
+.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak bench
 
 # The tests.
 test: unit
 
+# The tests in a browser are left to `make browser`.
 unit:
-	$(CARGO) test --workspace --quiet
+	POSTRIDER_BROWSER=no $(CARGO) test --workspace --quiet
 
 # Everything that has to hold before a change lands.
-ci: fmt clippy docs test sim demo deny
+ci: fmt clippy docs test browser sim demo deny
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -21,6 +22,30 @@ clippy:
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+# The dashboard in a real Chromium; pictures of all pages are left in target/browser.
+browser: browser-tools
+	POSTRIDER_BROWSER=must $(CARGO) test --quiet -p postrider-tests --test browser
+
+# Chromium and its driver from the system's packages, where they are not there yet; the accessibility checker from npm's registry.
+AXE_VERSION = 4.14.1
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo)
+browser-tools: target/browser/axe-$(AXE_VERSION).min.js
+	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+		$(AS_ROOT) apt-get update -qq && \
+		$(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium chromium-driver fonts-dejavu-core; \
+	fi
+
+target/browser/axe-$(AXE_VERSION).min.js:
+	@if ! command -v npm >/dev/null; then \
+		$(AS_ROOT) apt-get update -qq && \
+		$(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm; \
+	fi
+	mkdir -p target/browser
+	npm pack --silent --pack-destination target/browser axe-core@$(AXE_VERSION)
+	tar -xzOf target/browser/axe-core-$(AXE_VERSION).tgz package/axe.min.js > $@.part
+	mv $@.part $@
 
 # The whole job on one machine, checked: exits 0 when every delivery has reached its expected end.
 demo:
