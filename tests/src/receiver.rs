@@ -106,6 +106,7 @@ impl Receiver {
 }
 
 impl Drop for Receiver {
+    #[allow(clippy::disallowed_methods, reason = "to the listener of this value")]
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
         // Wakes the listener, so that it sees it is over.

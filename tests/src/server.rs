@@ -35,8 +35,13 @@ impl Server {
 
     /// With these options and environment alone: what is refused by default is refused, and requests are counted.
     pub fn start_bare(data: &Path, options: &[&str], environment: &[(&str, &str)]) -> Server {
+        Server::start_at("127.0.0.1:0", data, options, environment)
+    }
+
+    /// The same at an address of one's choice.
+    pub fn start_at(listen: &str, data: &Path, options: &[&str], environment: &[(&str, &str)]) -> Server {
         let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn"]);
+        command.args(["serve", "--listen", listen, "--log-level", "warn"]);
         command.arg("--data").arg(data).args(["--admin-key", ADMIN_KEY]).args(options);
         command.envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");

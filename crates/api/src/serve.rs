@@ -19,8 +19,12 @@ use crate::metrics::PrometheusHandle;
 use crate::state::{Api, ApiOptions};
 
 /// Serves the API until `shutdown` is ready; then takes no more connections, lets requests that have begun end for a few seconds, and
-/// returns when no connection is left.
+/// returns when no connection is left. From the call on nothing is delivered to where `listener` listens.
 pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, shutdown: impl Future<Output = ()>) {
+    // Whoever listens knows where. Without an address there is nothing to deliver to either.
+    if let Ok(here) = listener.local_addr() {
+        handle.listens_at(here);
+    }
     let metrics = options.metrics.clone();
     let api = Api::new(handle, options);
     let router = crate::router(api.clone());

@@ -84,7 +84,7 @@ pub struct Settings {
 #[command(next_help_heading = "Where deliveries may go")]
 #[serde(deny_unknown_fields, default)]
 struct Egress {
-    /// Open an address range that is refused by default: a CIDR, `loopback` or `private`; can be given several times
+    /// Open an address range that is refused by default: a CIDR, `loopback` or `private`, at one port with `:PORT` behind it; can be given several times
     #[arg(long, env = "POSTRIDER_ALLOW", value_name = "CIDR", value_delimiter = ',')]
     allow: Vec<String>,
     /// Refuse webhooks with plain http, also those there are

@@ -33,9 +33,9 @@ impl LocalServer {
     pub async fn start(prefix: &str, allow: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix(prefix).tempdir()?;
         let builder = Engine::builder().data(folder.path()).event_bytes_max(EVENT_BYTES_MAX).workers(2);
-        let engine = allow.iter().fold(builder, |builder, range| builder.allow(*range)).open()?;
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = listener.local_addr()?;
+        let engine = allow.iter().fold(builder.listens_at(address), |builder, range| builder.allow(*range)).open()?;
         let admin_key = postrider::new_admin_key();
         let options = ApiOptions {
             admin_key: admin_key.clone(),

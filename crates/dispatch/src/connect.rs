@@ -73,6 +73,10 @@ fn not_connected(target: &Target, error: &io::Error) -> Failure {
     )
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place where receivers are connected to, at addresses that were judged"
+)]
 async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     // TCP's simultaneous open connects a socket with itself when a local port without a listener is dialled from that very port.
@@ -91,7 +95,7 @@ async fn secure(
     tls: &Arc<ClientConfig>,
 ) -> Result<Stream, Failure> {
     let peer = stream.peer_addr().map_err(|error| failure(ErrorKind::Connect, error))?;
-    policy.check(peer.ip()).map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
+    policy.check(peer).map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
     let Some(name) = &target.server_name else {
         return Ok(Stream::new(Socket::Plain(stream), peer));
     };
@@ -251,6 +255,7 @@ mod tests {
     }
 
     /// A listener whose queue is full drops what comes: a port that neither accepts nor refuses.
+    #[allow(clippy::disallowed_methods, reason = "fills a queue of this very test")]
     async fn silent() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("loopback has a free port");

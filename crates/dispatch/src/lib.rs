@@ -24,7 +24,7 @@ mod target;
 mod tls;
 
 pub use dispatcher::{Answer, Config, Dispatched, Dispatcher, Request};
-pub use egress::{AddressPolicy, Cidr, CidrError, Refused};
+pub use egress::{AddressPolicy, Cidr, CidrError, Opening, Refused};
 pub use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 pub use names::NameServers;
 pub use sign::{SecretError, SigningSecret, public_key_text};

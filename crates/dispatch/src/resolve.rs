@@ -10,7 +10,7 @@ use postrider_core::attempt::{ErrorKind, Failure};
 
 use crate::classify::failure;
 use crate::names::Names;
-use crate::{AddressPolicy, Target};
+use crate::{AddressPolicy, Refused, Target};
 
 /// At least one address, all judged.
 ///
@@ -22,8 +22,9 @@ pub(crate) async fn resolve(
     policy: &AddressPolicy,
 ) -> Result<Vec<SocketAddr>, Failure> {
     if let Some(address) = target.address() {
+        let address = SocketAddr::new(address, target.port());
         policy.check(address).map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
-        return Ok(vec![SocketAddr::new(address, target.port())]);
+        return Ok(vec![address]);
     }
     let found = names.addresses(target.host()).await?;
     judge(target.host(), found.iter().map(|ip| SocketAddr::new(*ip, target.port())).collect(), policy)
@@ -32,18 +33,26 @@ pub(crate) async fn resolve(
 /// The name's owner learns the range, not the address: a name may stand for one that only this network knows.
 fn judge(host: &str, addresses: Vec<SocketAddr>, policy: &AddressPolicy) -> Result<Vec<SocketAddr>, Failure> {
     for address in &addresses {
-        policy.check(address.ip()).map_err(|refused| {
-            failure(
-                ErrorKind::BlockedAddress,
-                format_args!(
-                    "{host} resolves to a refused address ({}); point it at a public one only, or allow the range with \
-                     egress.allow or --allow {}",
-                    refused.range, refused.allow
-                ),
-            )
-        })?;
+        policy.check(*address).map_err(|refused| refused_name(host, &refused))?;
     }
     Ok(addresses)
+}
+
+fn refused_name(host: &str, refused: &Refused) -> Failure {
+    let range = refused.range;
+    match refused.allow {
+        Some(allow) => failure(
+            ErrorKind::BlockedAddress,
+            format_args!(
+                "{host} resolves to a refused address ({range}); point it at a public one only, or allow the range with \
+                 egress.allow or --allow {allow}"
+            ),
+        ),
+        None => failure(
+            ErrorKind::BlockedAddress,
+            format_args!("{host} resolves to {range}, and nothing opens that; set the webhook's url to a receiver"),
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use postrider_core::attempt::ErrorKind;
-use postrider_dispatch::{AddressPolicy, Cidr, CidrError, Target};
+use postrider_dispatch::{AddressPolicy, Cidr, CidrError, Config, Dispatcher, Target};
 use proptest::prelude::*;
 use support::*;
 
@@ -14,7 +15,12 @@ fn policy(allow: &[&str]) -> AddressPolicy {
 }
 
 fn range_of(policy: &AddressPolicy, address: &str) -> Option<&'static str> {
-    policy.check(address.parse().expect("an address")).err().map(|refused| refused.range)
+    range_at(policy, address, 443)
+}
+
+fn range_at(policy: &AddressPolicy, address: &str, port: u16) -> Option<&'static str> {
+    let ip = address.parse().expect("an address");
+    policy.check(SocketAddr::new(ip, port)).err().map(|refused| refused.range)
 }
 
 #[tokio::test]
@@ -75,14 +81,12 @@ fn every_spelling_of_an_address_is_that_address() {
         let target = Target::parse(&format!("http://{host}/"), false).expect(host);
         assert_eq!(target.address(), Some(address.parse().unwrap()), "{host}");
         assert!(policy.check_target(&target).is_err(), "{host}");
-        assert!(policy.check_url_host(host).is_err(), "{host}");
-        assert!(policy.check_url_host(target.host()).is_err(), "{host}");
     }
     for host in
         ["example.com", "8.8.8.8", "134744072", "[2606:4700::1111]", "[::ffff:8.8.8.8]", "1.example", "0x7f.example"]
     {
         let target = Target::parse(&format!("http://{host}/"), false).expect(host);
-        assert_eq!((policy.check_target(&target), policy.check_url_host(host)), (Ok(()), Ok(())), "{host}");
+        assert_eq!(policy.check_target(&target), Ok(()), "{host}");
     }
     // What looks like an address and is none is no host at all.
     for host in [
@@ -247,6 +251,99 @@ fn ranges_are_read_and_written_alike_and_mistakes_are_named() {
     assert_eq!(error.to_string(), "10.1.2.3/8 has bits past its prefix; write 10.0.0.0/8");
 }
 
+#[test]
+fn a_range_can_be_opened_at_one_port_alone() {
+    let some =
+        policy(&["10.0.0.0/8:8443", "[fd00::/8]:443", "loopback:9000", "192.168.1.5:80", "[::ffff:172.16.0.1]:80"]);
+    for (address, port) in [
+        ("10.1.2.3", 8443),
+        ("::ffff:10.1.2.3", 8443),
+        ("fd12::1", 443),
+        ("127.0.0.1", 9000),
+        ("::1", 9000),
+        ("192.168.1.5", 80),
+        ("172.16.0.1", 80),
+    ] {
+        assert_eq!(range_at(&some, address, port), None, "{address} {port}");
+        assert!(range_at(&some, address, port + 1).is_some(), "{address} {port}");
+    }
+    assert_eq!(range_at(&some, "fc12::1", 443), Some("private"));
+    // An entry without a port opens all of them, whatever another one says.
+    assert_eq!(range_at(&policy(&["10.0.0.0/8:80", "10.1.0.0/16"]), "10.1.2.3", 81), None);
+    assert_eq!(range_at(&policy(&["64:ff9b::/96", "10.0.0.0/8:80"]), "64:ff9b::10.0.0.1", 80), None);
+    assert_eq!(range_at(&policy(&["64:ff9b::/96", "10.0.0.0/8:80"]), "64:ff9b::10.0.0.1", 81), Some("private"));
+    // The message asks for what is missing, and no more.
+    let refused = some.check("10.1.2.3:80".parse().unwrap()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "10.1.2.3:80 (private) is refused by the address policy; allow it with egress.allow or --allow 10.0.0.0/8:80"
+    );
+    let refused = some.check("[fd00::1]:80".parse().unwrap()).unwrap_err();
+    assert!(refused.to_string().ends_with("--allow [fc00::/7]:80"), "{refused}");
+    let widened = policy(&[
+        "10.0.0.0/8:8443",
+        &some.check("[fd00::1]:80".parse().unwrap()).unwrap_err().allow.unwrap().to_string(),
+    ]);
+    assert_eq!(range_at(&widened, "fd00::1", 80), None);
+}
+
+#[test]
+fn a_metadata_address_can_be_opened_at_one_port_alone() {
+    let named = policy(&["169.254.169.254:80"]);
+    assert_eq!(range_at(&named, "169.254.169.254", 80), None);
+    assert_eq!(range_at(&named, "169.254.169.254", 81), Some("cloud metadata"));
+    assert_eq!(range_at(&policy(&["169.254.0.0/16:80"]), "169.254.169.254", 80), Some("cloud metadata"));
+}
+
+#[test]
+fn a_port_that_is_none_is_named() {
+    for (word, words) in [
+        ("10.0.0.0/8:", "does not end with a port from 1 to 65535"),
+        ("10.0.0.0/8:0", "does not end with a port from 1 to 65535"),
+        ("10.0.0.0/8:65536", "does not end with a port from 1 to 65535"),
+        ("10.0.0.0/8:+80", "does not end with a port from 1 to 65535"),
+        ("loopback:http", "does not end with a port from 1 to 65535"),
+        ("[fd00::/8]:x", "does not end with a port from 1 to 65535"),
+        ("fd00::/8:443", "put the range in brackets"),
+        ("[fd00::/8]", "is not an address range"),
+        ("[fd00::/8", "is not an address range"),
+        (":80", "is not an address range"),
+        ("example.com:80", "is not an address range"),
+        ("10.1.2.3/8:80", "write 10.0.0.0/8"),
+    ] {
+        let error = AddressPolicy::from_words([word]).unwrap_err().to_string();
+        assert!(error.contains(words), "{word}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn where_this_process_listens_is_refused_whatever_is_open() {
+    let server = answering(OK).await;
+    let at: SocketAddr = server.url.split('/').nth(2).unwrap().parse().unwrap();
+    let policy = policy(&["loopback", "0.0.0.0/8", "::", "127.0.0.1"]);
+    let config = Arc::new(Config::new::<&[u8]>(policy, false, &[]).unwrap());
+    let dispatcher = Dispatcher::new(Arc::clone(&config));
+    assert_success(&send(&dispatcher, &server.url).await);
+    config.policy().listens_at(at);
+    let answer = send(&dispatcher, &server.url).await;
+    assert_eq!(
+        assert_unanswered(&answer, ErrorKind::BlockedAddress),
+        format!(
+            "blocked_address: {at} (where this server itself listens) is refused, and nothing opens it; set the webhook's url \
+             to a receiver"
+        )
+    );
+    // By a name, by the unspecified address, and by the mapped one. The connection that is kept is not used either.
+    for host in ["localhost", "0.0.0.0", "[::ffff:127.0.0.1]"] {
+        let answer = send(&dispatcher, &server.url.replace("127.0.0.1", host)).await;
+        let message = assert_unanswered(&answer, ErrorKind::BlockedAddress);
+        assert!(message.contains("where this server itself listens"), "{message}");
+    }
+    assert_eq!((server.connections(), server.requests()), (1, 1));
+    // Another port of the same address is another server.
+    assert_success(&send(&dispatcher, &answering(OK).await.url).await);
+}
+
 /// Judged without the table: the standard library's predicates, and arithmetic where it has none.
 fn is_public(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
@@ -282,8 +379,9 @@ proptest! {
     #[test]
     fn the_table_agrees_with_the_standard_library(address in any_v4()) {
         let policy = policy(&[]);
-        prop_assert_eq!(policy.check(IpAddr::V4(address)).is_ok(), is_public(address));
-        prop_assert_eq!(policy.check(IpAddr::V6(address.to_ipv6_mapped())).is_ok(), is_public(address));
+        for ip in [IpAddr::V4(address), IpAddr::V6(address.to_ipv6_mapped())] {
+            prop_assert_eq!(policy.check(SocketAddr::new(ip, 443)).is_ok(), is_public(address));
+        }
     }
 
     #[test]
@@ -302,7 +400,6 @@ proptest! {
         ] {
             let target = Target::parse(&format!("http://{host}/"), false).unwrap();
             prop_assert_eq!(policy.check_target(&target).is_ok(), is_public(address), "{}", host);
-            prop_assert_eq!(policy.check_url_host(&host).is_ok(), is_public(address), "{}", host);
         }
     }
 
@@ -310,7 +407,7 @@ proptest! {
     fn no_ipv6_outside_the_public_block_passes(bits in any::<u128>()) {
         let address = Ipv6Addr::from_bits(bits);
         let public = address.segments()[0] & 0xe000 == 0x2000 || address.to_ipv4_mapped().is_some();
-        prop_assert!(public || policy(&[]).check(IpAddr::V6(address)).is_err());
+        prop_assert!(public || policy(&[]).check(SocketAddr::new(address.into(), 443)).is_err());
     }
 
     #[test]
@@ -318,7 +415,10 @@ proptest! {
         let policy = policy(&[]);
         for url in [text.clone(), format!("http://{text}"), format!("http://{text}/")] {
             if let Ok(target) = Target::parse(&url, false) {
-                prop_assert_eq!(policy.check_target(&target), policy.check_url_host(target.host()));
+                // What the URL standard takes for an address is known as one, whatever it was spelt like.
+                let host = target.host().trim_matches(['[', ']']);
+                prop_assert_eq!(target.address(), host.parse::<IpAddr>().ok());
+                prop_assert!(policy.check_target(&target).is_ok() || target.address().is_some());
             }
         }
     }

@@ -6,6 +6,7 @@ mod signing;
 mod webhooks;
 mod workspaces;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,11 @@ const READ_PATIENCE: Duration = Duration::from_secs(1);
 impl Handle {
     pub(crate) fn new(inner: Inner) -> Handle {
         Handle(Arc::new(inner))
+    }
+
+    /// From now on nothing is delivered to `listener`, an address of this process, whatever is open.
+    pub fn listens_at(&self, listener: SocketAddr) {
+        self.0.dispatch.policy().listens_at(listener);
     }
 
     /// Checks an event against its workspace's profile. Takes a pass over its data, on the caller's thread.

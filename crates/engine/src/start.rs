@@ -1,5 +1,6 @@
 //! Starting and stopping: the ordered lists of what begins after what, and ends before what.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -53,8 +54,10 @@ pub struct EngineOptions {
     pub workers: usize,
     /// The most bytes of an event's `data`.
     pub event_bytes_max: usize,
-    /// Address ranges that are opened: CIDR, `loopback` or `private`.
+    /// Address ranges that are opened: CIDR, `loopback` or `private`, each with a port behind it or for all.
     pub egress_allow: Vec<String>,
+    /// Where this process listens: nothing is delivered there.
+    pub listeners: Vec<SocketAddr>,
     /// Whether plain http is refused.
     pub https_only: bool,
     /// PEM texts of certificate authorities that are trusted beside the public ones.
@@ -80,6 +83,7 @@ impl Default for EngineOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             event_bytes_max: limits::EVENT_BYTES_DEFAULT,
             egress_allow: Vec::new(),
+            listeners: Vec::new(),
             https_only: false,
             extra_roots: Vec::new(),
             log: None,
@@ -158,6 +162,7 @@ impl Engine {
     pub fn start(options: EngineOptions) -> Result<Engine, StartError> {
         let node = SystemEntropy::new().next_u64();
         let policy = AddressPolicy::from_words(&options.egress_allow)?;
+        options.listeners.iter().for_each(|listener| policy.listens_at(*listener));
         let dispatch = Arc::new(Config::new(policy, options.https_only, &options.extra_roots)?);
         match &options.data {
             None => {

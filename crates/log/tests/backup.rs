@@ -411,9 +411,8 @@ const APPENDS_A_COPY: u64 = 400;
 fn every_copy_of_a_busy_log_is_whole() {
     let (disk, mut log) = log();
     let (is_over, copies, room) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let take_one = |from: &AtomicU64| {
-        from.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1)).is_ok()
-    };
+    let take_one =
+        |from: &AtomicU64| from.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1)).is_ok();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Acquire) {

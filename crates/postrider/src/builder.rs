@@ -1,5 +1,6 @@
 //! How an engine is to run: every choice with a default.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,9 +23,17 @@ impl EngineBuilder {
         self
     }
 
-    /// Opens an address range that is refused by default: a CIDR, `loopback` or `private`.
+    /// Opens an address range that is refused by default: a CIDR, `loopback` or `private`. With a port behind it (`10.0.0.0/8:8443`,
+    /// `[fd00::/8]:8443`, `loopback:8443`) at that port alone.
     pub fn allow(mut self, range: impl Into<String>) -> EngineBuilder {
         self.options.egress_allow.push(range.into());
+        self
+    }
+
+    /// Says where this process listens: nothing is delivered there, whatever is open. What `http::serve` listens at is known by itself, but
+    /// only from then on; an engine begins with what is due when it is opened.
+    pub fn listens_at(mut self, listener: SocketAddr) -> EngineBuilder {
+        self.options.listeners.push(listener);
         self
     }
 

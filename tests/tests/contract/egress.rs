@@ -207,3 +207,62 @@ fn the_addresses_for_firewalls_come_from_the_configuration() {
     let stage = Stage::new("genesy");
     assert_eq!(stage.client.get("/v1/egress").expect(200).data(), &json!({ "addresses": [] }));
 }
+
+#[test]
+fn where_the_server_itself_listens_is_refused_whatever_is_open() {
+    for (listen, ours) in [
+        ("127.0.0.1:0", &["127.0.0.1", "127.1", "0.0.0.0", "[::ffff:127.0.0.1]"][..]),
+        ("0.0.0.0:0", &["127.0.0.1", "127.0.0.2", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = ["--allow", "loopback", "--allow", "0.0.0.0/8", "--rate-limit", "0"];
+        let server = Server::start_at(listen, folder.path(), &options, &[]);
+        let client = server.workspace("genesy");
+        let port = server.base().trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
+        let hook = |host: &str, port: &str| {
+            json!({ "name": "n", "url": format!("http://{host}:{port}/v1/events"), "events": ["EMAIL_SENT"],
+                "retryPolicy": { "delays": [] } })
+        };
+        let elsewhere = client.post("/v1/webhooks", &hook("127.0.0.1", "9")).expect(201);
+        let path = format!("/v1/webhooks/{}", elsewhere.data()["id"]);
+        for host in ours {
+            let posted = client.post("/v1/webhooks", &hook(host, &port));
+            for answer in [posted, client.patch(&path, &json!({ "url": hook(host, &port)["url"] }))] {
+                error_shape(&answer, 422).unwrap_or_else(|why| panic!("{listen}, {host}: {why} {}", answer.text));
+                assert_eq!(answer.fields(), ["url"]);
+                assert!(answer.text.contains("where this server itself listens"), "{}", answer.text);
+            }
+        }
+        // By a name it is seen when it is resolved: a warning first, then at each attempt.
+        let named = client.post("/v1/webhooks", &hook("localhost", &port)).expect(201);
+        assert!(named.data()["warnings"][0].as_str().unwrap().contains("this server itself"), "{}", named.text);
+        let tried = client.post(&format!("/v1/webhooks/{}/test", named.data()["id"]), &json!({})).expect(200);
+        assert_eq!(tried.data()["errorKind"], json!("blocked_address"), "{}", tried.text);
+        let message = tried.data()["errorMessage"].as_str().unwrap();
+        assert!(message.contains("this server itself listens"), "{message}");
+    }
+}
+
+#[test]
+fn a_range_can_be_opened_at_one_port_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = postrider_tests::Receiver::answering(200);
+    let url = receiver.url("/");
+    let port: u16 = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    let open = format!("127.0.0.0/8:{port}");
+    let options = ["--rate-limit", "0", "--allow", &open, "--allow", "[fd00::/8]:8443"];
+    let server = Server::start_bare(folder.path(), &options, &[]);
+    let client = server.workspace("genesy");
+    let hook = |url: &str| client.post("/v1/webhooks", &json!({ "name": "n", "url": url, "events": ["EMAIL_SENT"] }));
+    hook(&url).expect(201);
+    hook("https://[fd00::7]:8443/").expect(201);
+    for (url, way) in
+        [("http://127.0.0.1:1/", "--allow 127.0.0.0/8:1"), ("https://[fd00::7]/", "--allow [fc00::/7]:443")]
+    {
+        let answer = hook(url);
+        error_shape(&answer, 422).unwrap();
+        assert!(answer.text.contains(way), "{}", answer.text);
+    }
+    client.post("/v1/events", &email("e1")).expect(202);
+    postrider_tests::within(std::time::Duration::from_secs(5), "it arrives", || (receiver.count() == 1).then_some(()));
+}

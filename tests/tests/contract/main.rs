@@ -138,6 +138,7 @@ fn is_time(value: &Value) -> bool {
 }
 
 /// Sends bytes as they are; the answer as far as it came, up to the end of the connection.
+#[allow(clippy::disallowed_methods, reason = "a client of the server under test")]
 fn raw(server: &Server, bytes: &[u8]) -> String {
     let address = server.base().trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).unwrap();

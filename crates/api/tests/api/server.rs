@@ -14,6 +14,7 @@ async fn read_all(mut stream: TcpStream) -> String {
     text
 }
 
+#[allow(clippy::disallowed_methods, reason = "a client of the server under test")]
 #[tokio::test]
 async fn a_client_that_sends_too_much_reads_why_and_a_shutdown_lets_what_has_begun_end() {
     let world = World::new();

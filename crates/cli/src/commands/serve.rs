@@ -53,7 +53,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let engine = config.engine.clone().open().map_err(|error| match error {
+    let engine = config.engine.clone().listens_at(listener.local_addr()?).open().map_err(|error| match error {
         StartError::Allow(_) | StartError::Roots(_) => anyhow!(Usage(error.to_string())),
         error => about(&config.data, error),
     })?;

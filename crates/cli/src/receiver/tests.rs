@@ -15,6 +15,7 @@ fn start(change: impl FnOnce(&mut Config)) -> Receiver {
 }
 
 /// The status line of one exchange on a connection of its own.
+#[allow(clippy::disallowed_methods, reason = "to a receiver of this test")]
 fn post(receiver: &Receiver, body: &str) -> String {
     let mut stream = TcpStream::connect(receiver.addr()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -67,6 +68,7 @@ fn requests_of_all_workers_are_read_newest_first() {
     assert_eq!(bodies, ["7", "6", "5", "4", "3", "2", "1"]);
 }
 
+#[allow(clippy::disallowed_methods, reason = "to a receiver of this test")]
 #[test]
 fn dropping_it_closes_every_connection() {
     let receiver = start(|_| {});

@@ -100,6 +100,7 @@ fn stopped_before_its_end_once_has_shown_nothing() {
     assert!(is_empty(tmp.path()));
 }
 
+#[allow(clippy::disallowed_methods, reason = "a client of the server under test")]
 fn get(server: &str, path: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

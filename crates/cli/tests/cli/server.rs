@@ -49,6 +49,7 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[allow(clippy::disallowed_methods, reason = "to the listener of this value")]
     fn drop(&mut self) {
         self.stop.store(true, SeqCst);
         let _ = TcpStream::connect(self.addr);

@@ -43,6 +43,7 @@ impl Sink {
         Self { child, addr, stdout }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "to the sink under test")]
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

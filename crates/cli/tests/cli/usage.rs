@@ -22,6 +22,8 @@ fn bad_usage_exits_2_with_one_line() {
         (vec!["serve", "--config", "/no/such/file"], "/no/such/file"),
         (vec!["serve", "--data", "/proc/no", "--init", "genesis"], "one of genesy, snaily"),
         (vec!["serve", "--data", "/proc/no", "--allow", "10.0.0.0/99"], "egress.allow"),
+        (vec!["serve", "--data", "/proc/no", "--allow", "10.0.0.0/8:99999"], "a port from 1 to 65535"),
+        (vec!["serve", "--data", "/proc/no", "--allow", "fd00::/8:443"], "put the range in brackets"),
         (vec!["bench", "--webhooks", "5", "--fan-out", "2"], "--fan-out must divide --webhooks"),
         (vec!["bench", "--payload", "10"], "--payload is 256 bytes"),
         (vec!["bench", "--format", "single", "--batch", "2"], "leave out --batch"),
