@@ -34,27 +34,35 @@ impl<D: Disk> Reader<D> {
         Reader { shared }
     }
 
-    /// The head of block `number`, and where it is; hops from the nearest indexed block.
+    /// The head of block `number`, and where it is.
     pub(super) fn find(&self, number: u64) -> Result<Option<(Spot, Header)>, ReadError> {
-        let Some(spot) = self.shared.durable.read().locate(number) else {
-            return Ok(None);
-        };
-        self.hop(spot, number)
+        let Some(spot) = self.reach(number)? else { return Ok(None) };
+        let Some(header) = self.head(spot)? else { return Ok(None) };
+        self.remember(spot, &header);
+        Ok(Some((spot, header)))
     }
 
-    fn hop(&self, mut spot: Spot, number: u64) -> Result<Option<(Spot, Header)>, ReadError> {
-        loop {
-            let Some(header) = self.look(spot, |file| read_header(file, spot.offset))? else {
-                return Ok(None);
-            };
-            if header.number != spot.number || header.log != self.shared.log {
-                return self.judge(spot, Fault::Number(header.number));
-            }
-            if spot.number == number {
-                return Ok(Some((spot, header)));
-            }
-            spot = Spot { number: spot.number + 1, offset: spot.offset + header.block_len() as u64, ..spot };
+    /// Where block `number` is: hops from the nearest one whose place is known.
+    fn reach(&self, number: u64) -> Result<Option<Spot>, ReadError> {
+        let Some(mut spot) = self.shared.locate(number) else { return Ok(None) };
+        while spot.number < number {
+            let Some(header) = self.head(spot)? else { return Ok(None) };
+            spot = next(spot, &header);
         }
+        Ok(Some(spot))
+    }
+
+    fn head(&self, spot: Spot) -> Result<Option<Header>, ReadError> {
+        self.look(spot, |file| Ok(read_header(file, spot.offset)?.and_then(|header| self.expect(spot, header))))
+    }
+
+    fn expect(&self, spot: Spot, header: Header) -> Result<Header, Fault> {
+        let is_it = header.number == spot.number && header.log == self.shared.log;
+        if is_it { Ok(header) } else { Err(Fault::Number(header.number)) }
+    }
+
+    fn remember(&self, spot: Spot, header: &Header) {
+        self.shared.remember([spot, next(spot, header)]);
     }
 
     /// Runs `look` on the segment's file.
@@ -79,42 +87,38 @@ impl<D: Disk> Reader<D> {
         Err(damage(&segment::name(spot.segment), spot.offset, spot.number, fault).into())
     }
 
-    fn block_at(&self, spot: Spot, header: &Header, part: Part) -> Result<Option<Block>, ReadError> {
-        self.look(spot, |file| match part {
-            Part::Whole => read_block(file, spot.offset, header),
-            Part::Facts => read_facts(file, spot.offset, header),
-        })
-    }
-
-    /// Block `number`, known to begin at `hint` if it is of the same segment; and where the next one begins.
-    fn step(&self, number: u64, hint: Option<Spot>, part: Part) -> Result<Option<(Block, Spot)>, ReadError> {
-        let durable = self.shared.durable.read();
-        let hinted =
-            hint.filter(|_| (durable.first..durable.end).contains(&number) && !durable.is_first_of_segment(number));
-        let Some(spot) = hinted.or_else(|| durable.locate(number)) else {
-            return Ok(None);
-        };
-        drop(durable);
-        let Some((spot, header)) = self.hop(spot, number)? else {
-            return Ok(None);
-        };
-        let Some(block) = self.block_at(spot, &header, part)? else {
-            return Ok(None);
-        };
-        let next = Spot { number: number + 1, offset: spot.offset + header.block_len() as u64, ..spot };
-        Ok(Some((block, next)))
+    /// Block `number`, if it is there.
+    fn block(&self, number: u64, part: Part) -> Result<Option<Block>, ReadError> {
+        let Some(spot) = self.reach(number)? else { return Ok(None) };
+        let block = self.look(spot, |file| {
+            let read = match part {
+                Part::Whole => match read_header(file, spot.offset)? {
+                    Ok(header) => read_block(file, spot.offset, &header)?,
+                    Err(fault) => Err(fault),
+                },
+                Part::Facts => read_facts(file, spot.offset)?,
+            };
+            Ok(read.and_then(|block| self.expect(spot, *block.header()).map(|_| block)))
+        })?;
+        if let Some(block) = &block {
+            self.remember(spot, block.header());
+        }
+        Ok(block)
     }
 
     fn steps(&self, from: u64, part: Part) -> impl Iterator<Item = Result<Block, ReadError>> {
-        let (mut number, mut hint) = (from, None);
-        std::iter::from_fn(move || match self.step(number, hint, part).transpose()? {
-            Ok((block, next)) => {
-                (number, hint) = (next.number, Some(next));
-                Some(Ok(block))
-            }
-            Err(error) => Some(Err(error)),
+        let mut number = from;
+        std::iter::from_fn(move || {
+            let block = self.block(number, part).transpose()?;
+            number += u64::from(block.is_ok());
+            Some(block)
         })
     }
+}
+
+/// Where the block behind the one at `spot` begins, if that is of the same segment.
+fn next(spot: Spot, header: &Header) -> Spot {
+    Spot { number: spot.number + 1, offset: spot.offset + header.block_len() as u64, ..spot }
 }
 
 /// The payload at `index` of the block at `offset`: reads its table and the payload.
@@ -154,7 +158,7 @@ impl<D: Disk> LogReader for Reader<D> {
     }
 
     fn read_block(&self, number: u64) -> Result<Option<Block>, ReadError> {
-        Ok(self.step(number, None, Part::Whole)?.map(|(block, _)| block))
+        self.block(number, Part::Whole)
     }
 
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError> {
@@ -178,7 +182,7 @@ impl<D: Disk> LogReader for Reader<D> {
     }
 
     fn read_facts(&self, number: u64) -> Result<Option<Block>, ReadError> {
-        Ok(self.step(number, None, Part::Facts)?.map(|(block, _)| block))
+        self.block(number, Part::Facts)
     }
 
     fn facts(&self, from: u64) -> impl Iterator<Item = Result<Block, ReadError>> {

@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 /// Files that readers keep open.
 const FILES_OPEN_MAX: usize = 32;
+/// Blocks whose places readers remember. One that reads on, and those who read payloads of one block after another, find them here
+/// instead of hopping from the nearest indexed block.
+const PLACES_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Shared<D: Disk> {
@@ -18,6 +21,8 @@ pub(crate) struct Shared<D: Disk> {
     /// Held for a few instructions only, never over I/O.
     pub durable: RwLock<Durable>,
     files: Mutex<VecDeque<(u64, Arc<D::File>)>>,
+    /// By block number, modulo their count. A block stays where it is for as long as it is in the log, and no number comes twice.
+    places: Mutex<[Option<Spot>; PLACES_MAX]>,
     /// Held while payloads are overwritten. A reader that finds a bad one waits for it and looks again.
     pub erasing: Mutex<()>,
 }
@@ -40,6 +45,10 @@ pub(crate) struct Spot {
     pub offset: u64,
 }
 
+fn place_of(number: u64) -> usize {
+    (number % PLACES_MAX as u64) as usize
+}
+
 impl Durable {
     /// The nearest indexed block up to `number`, if that is durable and still there.
     pub fn locate(&self, number: u64) -> Option<Spot> {
@@ -60,7 +69,30 @@ impl Durable {
 
 impl<D: Disk> Shared<D> {
     pub fn new(disk: D, log: LogId, durable: Durable) -> Shared<D> {
-        Shared { disk, log, durable: RwLock::new(durable), files: Mutex::default(), erasing: Mutex::default() }
+        Shared {
+            disk,
+            log,
+            durable: RwLock::new(durable),
+            files: Mutex::default(),
+            places: Mutex::new([None; PLACES_MAX]),
+            erasing: Mutex::default(),
+        }
+    }
+
+    /// Where block `number` is, or one before it to look from, if it is durable and still there.
+    pub fn locate(&self, number: u64) -> Option<Spot> {
+        let nearest = self.durable.read().locate(number)?;
+        // What comes next in a segment can turn out to be in the next one, whose first block is always indexed.
+        if nearest.number == number {
+            return Some(nearest);
+        }
+        Some(self.places.lock()[place_of(number)].filter(|spot| spot.number == number).unwrap_or(nearest))
+    }
+
+    /// Remembers where a block begins that was read, and where the next one does if that is of the same segment.
+    pub fn remember(&self, spots: [Spot; 2]) {
+        let mut places = self.places.lock();
+        spots.into_iter().for_each(|spot| places[place_of(spot.number)] = Some(spot));
     }
 
     /// The segment's file, for reading.
