@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::bucket::{Bucket, Run, read_chunk};
 use crate::chunk::{ChunkRef, pack};
 use crate::disk::{Disk, MANIFEST};
@@ -24,17 +26,26 @@ const MERGE_RATIO: usize = 2;
 pub(crate) struct Sorted<E> {
     /// In order of their ranges.
     buckets: Vec<Arc<Bucket<E>>>,
+    /// The chunk in which a key was found last, by its number. Who asks for one key mostly asks for its neighbours next, and to read and
+    /// check a chunk costs as much as a hundred look-ups in it.
+    last_read: Mutex<Option<(u64, Vec<E>)>>,
 }
 
 impl<E> Clone for Sorted<E> {
     fn clone(&self) -> Sorted<E> {
-        Sorted { buckets: self.buckets.clone() }
+        Sorted::of(self.buckets.clone())
     }
 }
 
 impl<E> Default for Sorted<E> {
     fn default() -> Sorted<E> {
-        Sorted { buckets: Vec::new() }
+        Sorted::of(Vec::new())
+    }
+}
+
+impl<E> Sorted<E> {
+    fn of(buckets: Vec<Arc<Bucket<E>>>) -> Sorted<E> {
+        Sorted { buckets, last_read: Mutex::new(None) }
     }
 }
 
@@ -51,7 +62,7 @@ impl<E: Entry> Sorted<E> {
             Ok(())
         })?;
         buckets.sort_by_key(|bucket| bucket.from.key());
-        Ok(Sorted { buckets })
+        Ok(Sorted::of(buckets))
     }
 
     pub fn buckets(&self) -> &[Arc<Bucket<E>>] {
@@ -66,15 +77,27 @@ impl<E: Entry> Sorted<E> {
     /// The entry of this key; tombstones and what they cancel are not looked for.
     pub fn get(&self, disk: &Disk, key: E::Key) -> Result<Option<E>, ReadError> {
         let Some(bucket) = self.buckets.get(self.bucket_of(key)) else { return Ok(None) };
-        let mut entries = Vec::new();
         for chunk in bucket.runs.iter().rev().filter_map(|run| run.chunk_of(key)) {
-            entries.clear();
-            read_chunk(disk, chunk, &mut entries)?;
-            if let Ok(at) = entries.binary_search_by_key(&key, Entry::key) {
-                return Ok(entries.get(at).copied());
+            let found = self.find(disk, chunk, key)?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
+    }
+
+    fn find(&self, disk: &Disk, chunk: &ChunkRef<E>, key: E::Key) -> Result<Option<E>, ReadError> {
+        let find = |entries: &[E]| entries.binary_search_by_key(&key, Entry::key).ok().map(|at| entries[at]);
+        if let Some((_, entries)) = self.last_read.lock().as_ref().filter(|(number, _)| *number == chunk.number) {
+            return Ok(find(entries));
+        }
+        let mut entries = Vec::new();
+        read_chunk(disk, chunk, &mut entries)?;
+        let found = find(&entries);
+        if found.is_some() {
+            *self.last_read.lock() = Some((chunk.number, entries));
+        }
+        Ok(found)
     }
 
     /// The state with `entries` in it, which are settled. `keep` says of which entries something may remain.
@@ -101,7 +124,7 @@ impl<E: Entry> Sorted<E> {
             let bucket = Bucket { number: changes.ledger.number(), from: *first, runs: Vec::new(), hash: 0 };
             put(bucket, vec![run_of(rest, Vec::new(), changes)], changes, &mut made);
         }
-        Ok(Sorted { buckets: made })
+        Ok(Sorted::of(made))
     }
 
     /// Takes all live entries before `end` out.
@@ -130,7 +153,7 @@ impl<E: Entry> Sorted<E> {
             taken.append(&mut entries);
         }
         made.extend(self.buckets[concerned..].iter().cloned());
-        Ok((taken, Sorted { buckets: made }))
+        Ok((taken, Sorted::of(made)))
     }
 
     /// The state in which the next `max` buckets have no entries but those to `keep`, and where to go on. Buckets that have no others are
@@ -168,7 +191,7 @@ impl<E: Entry> Sorted<E> {
         }
         made.extend(self.buckets[end..].iter().cloned());
         let next = self.buckets.get(end).map_or(Step::Over, |bucket| Step::From(bucket.from.key()));
-        Ok((Sorted { buckets: made }, next))
+        Ok((Sorted::of(made), next))
     }
 }
 
