@@ -496,6 +496,12 @@ impl<W: LogWriter> Shard<W> {
         }
     }
 
+    /// How many deliveries of an event are in the schedule.
+    pub fn waiting_for(&self, event: Position) -> usize {
+        let cells = self.overlay.recalled(event).map_or(&[][..], |recalled| &recalled.cells);
+        cells.iter().filter(|cell| self.scheduler.residency(cell.key).is_some()).count()
+    }
+
     /// An attempt was not made, since its webhook changed before the request was written: it waits for its turn again.
     pub fn withdrawn(&mut self, key: DeliveryKey) {
         self.scheduler.withdrawn(key);

@@ -31,6 +31,7 @@ use crate::keeper::{self, Keeping};
 use crate::keyring::{Keyring, KeyringError};
 use crate::live::Live;
 use crate::loader::Loader;
+use crate::payloads::Payloads;
 use crate::poison::Poison;
 use crate::projector;
 use crate::recovery::{self, ReplayError, Replayed};
@@ -39,7 +40,7 @@ use crate::shared::{Records, Shared};
 use crate::snapshot::Snapshot;
 use crate::stored::Stored;
 use crate::worker::{Bench, Workers};
-use crate::writer::Writer;
+use crate::writer::{PAYLOADS_BYTES_MAX, Writer};
 
 /// How an engine is to run.
 #[derive(Clone, Debug)]
@@ -298,7 +299,7 @@ impl Engine {
             workers: workers.lanes(),
             trials: Semaphore::new(TRIALS_MAX),
         });
-        let loader = folder.is_some().then(|| Loader::start(stored)).transpose()?;
+        let loader = folder.is_some().then(|| Loader::start(stored, Arc::clone(&shared.records))).transpose()?;
         let writer = Writer {
             shard,
             clock,
@@ -313,6 +314,7 @@ impl Engine {
             keyring,
             stop: stopped,
             stop_by: None,
+            payloads: Payloads::new(PAYLOADS_BYTES_MAX),
         };
         let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
         Ok(Engine { handle, stop, writer, projector, keeper, replayed_facts: replayed.facts })

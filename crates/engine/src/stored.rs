@@ -125,6 +125,16 @@ impl Stored {
         looked
     }
 
+    /// W, if nothing below it has this id: as filters in RAM say, without a read and without waiting for anybody. `None`: that is not known.
+    pub fn lacks_id(&self, workspace: WorkspaceId, id: &EventId) -> Option<u64> {
+        let state = self.state.try_read()?;
+        let State::Open(store) = &*state else { return None };
+        let reader = store.try_read()?;
+        // A generated id says itself where its event lies.
+        let is_stranger = id.position().is_none() && !reader.may_have_id(workspace, id);
+        is_stranger.then(|| reader.at().replay_from())
+    }
+
     /// A fact, be it below W or above; `None` when the log no longer has it, or has nothing there.
     ///
     /// # Errors

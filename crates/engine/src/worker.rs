@@ -19,8 +19,8 @@ use postrider_core::webhook::Webhook;
 use postrider_core::{DeliveryKey, Millis, Position, Time, WebhookId};
 use postrider_dispatch::{Config, Dispatched, Dispatcher, Request, Target};
 use postrider_log::ReadError;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use crate::clock;
 use crate::keyring::Keyring;
@@ -78,8 +78,8 @@ pub struct Bench {
     pub keyring: Arc<Keyring>,
     /// Address policy and roots of trust.
     pub dispatch: Arc<Config>,
-    /// Where reports go. It has a place for every permit, so that reporting never waits.
-    pub reports: Sender<Report>,
+    /// Where reports go, as many together as come at once. It has a place for every permit, so that reporting never waits.
+    pub reports: Sender<Vec<Report>>,
 }
 
 /// The running workers.
@@ -148,32 +148,43 @@ async fn work(bench: Arc<Bench>, mut works: mpsc::Receiver<Work>, mut cut: watch
         dispatcher: Dispatcher::new(Arc::clone(&bench.dispatch)),
         bench,
         prepared: RefCell::new(HashMap::new()),
+        reports: RefCell::new(Vec::new()),
+        has_reports: Notify::new(),
     });
     let mut running = JoinSet::new();
     let mut tidy = tokio::time::interval(Duration::from_secs(1));
-    let mut is_open = true;
+    let (mut is_open, mut taken) = (true, Vec::with_capacity(TAKEN_MAX));
     while is_open || !running.is_empty() {
         tokio::select! {
-            next = works.recv(), if is_open => match next {
-                Some(work) => { running.spawn_local(Rc::clone(&worker).run(work)); }
-                None => is_open = false,
+            count = works.recv_many(&mut taken, TAKEN_MAX), if is_open => {
+                is_open = count > 0;
+                taken.drain(..).for_each(|work| drop(running.spawn_local(Rc::clone(&worker).run(work))));
             },
             Some(ended) = running.join_next(), if !running.is_empty() => {
-                if ended.is_err_and(|error| error.is_panic()) {
-                    // Its permit is lost, and whatever it broke is unknown.
-                    worker.bench.shared.poison.set("an attempt has panicked");
+                worker.notice(ended);
+                while let Some(ended) = running.try_join_next() {
+                    worker.notice(ended);
                 }
             }
+            () = worker.has_reports.notified() => {
+                // What else is ready now reports first: a wake of the writer costs more than an attempt's share of a turn.
+                tokio::task::yield_now().await;
+                worker.send_reports();
+            }
             _ = tidy.tick() => worker.dispatcher.close_idle(),
-            _ = cut.changed() => return,
+            _ = cut.changed() => break,
         }
     }
+    worker.send_reports();
 }
 
 struct Worker {
     bench: Arc<Bench>,
     dispatcher: Dispatcher,
     prepared: RefCell<HashMap<WebhookId, Rc<Prepared>>>,
+    /// Not sent yet.
+    reports: RefCell<Vec<Report>>,
+    has_reports: Notify,
 }
 
 /// One version of a webhook, ready to be sent to. Holds its secrets in the clear.
@@ -185,6 +196,8 @@ struct Prepared {
     timeout: Duration,
 }
 
+/// Works that a worker takes at once.
+const TAKEN_MAX: usize = 64;
 /// Webhooks that a worker keeps ready.
 const PREPARED_MAX: usize = 16_384;
 
@@ -205,14 +218,29 @@ impl Worker {
                     Some(measured) => Report::Finished(Finish { key, measured }),
                     None => Report::Withdrawn(key),
                 };
-                // The receiver is gone only when the engine is.
-                let _ = self.bench.reports.try_send(report);
+                self.reports.borrow_mut().push(report);
+                self.has_reports.notify_one();
             }
             Work::Test(trial) => {
                 if let Some(tried) = self.test(&trial).await {
                     let _ = trial.reply.send(tried);
                 }
             }
+        }
+    }
+
+    fn notice(&self, ended: Result<(), JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            // Its permit is lost, and whatever it broke is unknown.
+            self.bench.shared.poison.set("an attempt has panicked");
+        }
+    }
+
+    fn send_reports(&self) {
+        let reports = std::mem::take(&mut *self.reports.borrow_mut());
+        if !reports.is_empty() {
+            // The receiver is gone only when the engine is.
+            let _ = self.bench.reports.try_send(reports);
         }
     }
 

@@ -23,13 +23,14 @@ use crate::clock::Clock;
 use crate::entropy::SystemEntropy;
 use crate::inbox::{Answer, Declined, Message, Outbox};
 use crate::keyring::Keyring;
-use crate::loader::{Loader, Read};
+use crate::loader::{Beside, Loader, Read};
 use crate::metering::{self, Levels};
-use crate::payloads::RecentPayloads;
+use crate::payloads::Payloads;
 use crate::poison::PoisonOnPanic;
 use crate::projector::Projected;
-use crate::shard::{Input, Retained, Retention, Shard, TurnError, Turned};
+use crate::shard::{Input, Prefetch, Retained, Retention, Shard, TurnError, Turned};
 use crate::shared::Shared;
+use crate::stored::Stored;
 use crate::worker::{Report, Workers};
 
 /// The clock is looked at no less often than this, so that a hurried or stepped clock is noticed.
@@ -46,8 +47,8 @@ const COLLECT_MAX: usize = 32_768;
 const RETAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often the levels are told.
 const LEVELS_EVERY: Duration = Duration::from_millis(200);
-/// Payloads kept for first attempts.
-const RECENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Payloads at hand for deliveries that wait in RAM.
+pub const PAYLOADS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Everything that the writer's thread owns.
 pub struct Writer<W> {
@@ -58,7 +59,7 @@ pub struct Writer<W> {
     /// What has been asked for.
     pub outbox: Outbox,
     /// What the workers report.
-    pub reports: Receiver<Report>,
+    pub reports: Receiver<Vec<Report>>,
     /// Where jobs go.
     pub workers: Workers,
     /// Where durable records go.
@@ -77,6 +78,8 @@ pub struct Writer<W> {
     pub stop: Receiver<Instant>,
     /// Set once it was told to stop.
     pub stop_by: Option<Instant>,
+    /// For what is about to be sent.
+    pub payloads: Payloads,
 }
 
 /// Who waits for an answer.
@@ -125,7 +128,6 @@ impl<W: LogWriter> Writer<W> {
     fn serve(&mut self) -> Result<(), TurnError> {
         let mut entropy = SystemEntropy::new();
         let mut waiting = Waiting::default();
-        let mut recent = RecentPayloads::new(RECENT_BYTES_MAX);
         let mut last_append = Instant::now();
         let (mut levels_told, mut retained) = (None, Instant::now());
         loop {
@@ -139,11 +141,12 @@ impl<W: LogWriter> Writer<W> {
             let now = self.clock.now();
             if !waiting.is_empty() || self.shard.has_chores() {
                 let began = Instant::now();
-                match self.shard.turn(now, &mut entropy, || waiting.next()) {
+                let stored = &self.shared.stored;
+                match self.shard.turn(now, &mut entropy, || waiting.next().map(|input| foresee(stored, input))) {
                     Ok(mut turned) => {
                         self.read_for(std::mem::take(&mut turned.again), &mut waiting);
                         metering::count(&turned.records, began.elapsed().as_secs_f64());
-                        self.release(turned, &mut recent);
+                        self.release(turned);
                     }
                     Err(TurnError::Full) => self.make_room(&mut waiting),
                     Err(error) => return Err(error),
@@ -157,10 +160,10 @@ impl<W: LogWriter> Writer<W> {
                 retained = Instant::now();
             }
             for erased in self.shard.erase()? {
-                recent.forget(erased);
+                self.payloads.forget(erased);
             }
             match self.stop_by {
-                None => self.start_attempts(now, &recent),
+                None => self.start_attempts(now),
                 Some(deadline) => {
                     let is_idle =
                         self.shard.scheduler().in_flight() == 0 && waiting.is_empty() && waiting.parked_len == 0;
@@ -181,8 +184,8 @@ impl<W: LogWriter> Writer<W> {
         if may_sleep && waiting.is_empty() && self.outbox.messages.is_empty() && self.reports.is_empty() {
             self.sleep(waiting);
         }
-        for report in self.reports.try_iter() {
-            take_report(&mut self.shard, waiting, report);
+        for reports in self.reports.try_iter() {
+            take_reports(&mut self.shard, waiting, reports);
         }
         let read: Vec<Read> = self.loader.iter().flat_map(|loader| loader.answers.try_iter()).collect();
         read.into_iter().for_each(|read| self.take_read(waiting, read));
@@ -204,9 +207,9 @@ impl<W: LogWriter> Writer<W> {
                     self.take_read(waiting, read);
                 }
             }
-            recv(reports) -> report => {
-                if let Ok(report) = report {
-                    take_report(&mut self.shard, waiting, report);
+            recv(reports) -> reports => {
+                if let Ok(reports) = reports {
+                    take_reports(&mut self.shard, waiting, reports);
                 }
             }
             recv(messages) -> message => {
@@ -234,7 +237,12 @@ impl<W: LogWriter> Writer<W> {
 
     fn take_read(&mut self, waiting: &mut Waiting, read: Read) {
         match read {
-            Read::Loaded(Some(loaded)) => self.shard.loaded(loaded),
+            Read::Loaded(Some((loaded, payloads))) => {
+                self.shard.loaded(loaded);
+                for Beside { event, at, payload } in payloads {
+                    self.payloads.put(at, payload, self.shard.waiting_for(event));
+                }
+            }
             Read::Loaded(None) => self.shard.not_loaded(),
             Read::Commands(commands) => {
                 let tokens = waiting.parked.pop_front().unwrap_or_default();
@@ -265,7 +273,7 @@ impl<W: LogWriter> Writer<W> {
     }
 
     /// The turn is durable: publishes it, then answers.
-    fn release(&mut self, turned: Turned<Token>, recent: &mut RecentPayloads) {
+    fn release(&mut self, turned: Turned<Token>) {
         if let Some(last) = turned.records.last() {
             let end = last.position.block() + 1;
             if turned.records.iter().any(|record| record.fact.concerns_directory()) {
@@ -282,8 +290,8 @@ impl<W: LogWriter> Writer<W> {
             });
             cancelling.for_each(|event| self.shared.erased.write().note(event));
             self.shared.durable.store(end, Ordering::Release);
-            for (at, payload) in turned.payloads {
-                recent.put(at, payload);
+            for (event, payload) in turned.payloads {
+                self.payloads.put(event, payload, self.shard.waiting_for(event));
             }
             for key in turned.destroyed {
                 if let Err(error) = self.keyring.destroy(key) {
@@ -362,9 +370,9 @@ impl<W: LogWriter> Writer<W> {
         }
     }
 
-    fn start_attempts(&mut self, now: Time, recent: &RecentPayloads) {
+    fn start_attempts(&mut self, now: Time) {
         while let Some(job) = self.shard.pick(now) {
-            let payload = recent.get(job.payload);
+            let payload = self.payloads.take(job.payload);
             self.workers.send(job, payload);
         }
     }
@@ -383,12 +391,25 @@ impl<W: LogWriter> Writer<W> {
     }
 }
 
-fn take_report<W: LogWriter>(shard: &mut Shard<W>, waiting: &mut Waiting, report: Report) {
-    match report {
-        Report::Finished(finish) => {
-            waiting.outcomes.push_back(Input::new(Command::Finish(finish), Token::Nobody));
+/// Nearly all ids are new, and the store's filters know it: then nothing needs to be read, and the event waits for no loader.
+fn foresee(stored: &Stored, mut input: Input<Token>) -> Input<Token> {
+    if input.prefetch.is_none()
+        && let Command::Publish { workspace, event } = &input.command
+        && let Some(id) = &event.id
+    {
+        input.prefetch = stored.lacks_id(*workspace, id).map(|covered| Prefetch { covered, found: None });
+    }
+    input
+}
+
+fn take_reports<W: LogWriter>(shard: &mut Shard<W>, waiting: &mut Waiting, reports: Vec<Report>) {
+    for report in reports {
+        match report {
+            Report::Finished(finish) => {
+                waiting.outcomes.push_back(Input::new(Command::Finish(finish), Token::Nobody));
+            }
+            Report::Withdrawn(key) => shard.withdrawn(key),
         }
-        Report::Withdrawn(key) => shard.withdrawn(key),
     }
 }
 

@@ -179,6 +179,12 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
+    /// Whether any event may have this id. Reads nothing: a day without its filter may have any.
+    pub fn may_have_id(&self, workspace: WorkspaceId, id: &EventId) -> bool {
+        let fingerprint = fingerprint(self.state.root.log, workspace, id);
+        self.state.days.keys().any(|day| self.state.may_have_id(*day, fingerprint))
+    }
+
     /// The next `max` attempts of a webhook before a position, or from the newest on; newest first. Costs the same at any depth.
     ///
     /// # Errors

@@ -86,6 +86,12 @@ impl Store {
     pub fn read(&self) -> Reader<'_> {
         Reader::new(&self.inner.folder, &self.inner.disk, self.inner.state.read())
     }
+
+    /// The same for whoever may not wait; `None` while a commit changes the view.
+    pub fn try_read(&self) -> Option<Reader<'_>> {
+        let state = self.inner.state.try_read()?;
+        Some(Reader::new(&self.inner.folder, &self.inner.disk, state))
+    }
 }
 
 /// What was found in a folder, verified.
