@@ -28,12 +28,19 @@ pub struct Answer {
     pub content_type: String,
     /// The body as it came.
     pub text: String,
+    /// By name in lower case.
+    headers: Vec<(String, String)>,
 }
 
 impl Answer {
     /// The `data` of the body.
     pub fn data(&self) -> &Value {
         &self.body["data"]
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
     /// The fields that a validation error names.
@@ -138,7 +145,10 @@ fn answer(response: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
     let text = response.body_mut().read_to_string().unwrap_or_default();
     let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let (retry_after, content_type) = (header("retry-after"), header("content-type").unwrap_or_default());
+    let headers = response.headers().iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+    let headers = headers.collect();
     let body =
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text.clone())) };
-    Answer { status: response.status().as_u16(), body, retry_after, content_type, text }
+    Answer { status: response.status().as_u16(), body, retry_after, content_type, text, headers }
 }

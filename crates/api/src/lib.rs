@@ -16,6 +16,7 @@ mod metrics;
 mod openapi;
 mod query;
 mod rate;
+mod request_id;
 mod routes;
 mod serve;
 mod state;
@@ -39,6 +40,7 @@ pub fn router(api: Api) -> Router {
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
         .layer(axum::middleware::from_fn(body::drain_after))
+        .layer(axum::middleware::from_fn_with_state(api.clone(), request_id::name))
         .with_state(api)
 }
 

@@ -24,6 +24,8 @@ pub const DRAIN_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const PARSE_INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Connections get this long to end after the shutdown began.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Characters of a request's id that a client may give.
+pub const REQUEST_ID_MAX: usize = 128;
 /// Clients that watch attempts at once.
 pub const WATCHERS_MAX: usize = 256;
 /// Entries of one page.

@@ -10,6 +10,7 @@ use crate::dashboard::Sessions;
 use crate::limits::{BODIES_KIB_MAX, WATCHERS_MAX};
 use crate::metrics::PrometheusHandle;
 use crate::rate::RateLimit;
+use crate::request_id::RequestIds;
 
 /// How the API is to be.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ struct Inner {
     options: ApiOptions,
     rate: RateLimit,
     sessions: Sessions,
+    request_ids: RequestIds,
     bodies: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -51,6 +53,7 @@ impl Api {
             options,
             rate,
             sessions: Sessions::default(),
+            request_ids: RequestIds::new(),
             bodies,
             watchers,
             closing: watch::Sender::new(false),
@@ -72,6 +75,11 @@ impl Api {
     /// Who is signed in to the dashboard.
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.0.sessions
+    }
+
+    /// Names for requests that have none.
+    pub(crate) fn request_ids(&self) -> &RequestIds {
+        &self.0.request_ids
     }
 
     /// One permit a client that watches.

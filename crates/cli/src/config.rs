@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::args;
 use crate::commands::Usage;
+use crate::logging::Format;
 
 pub use shown::{Layer, Row};
 
@@ -70,6 +71,9 @@ pub struct Settings {
     /// How much to say on stderr: error, warn, info, debug [default: info]
     #[arg(long, env = "POSTRIDER_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<String>,
+    /// How a line on stderr is written: text, or json for programs [default: text]
+    #[arg(long, env = "POSTRIDER_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<String>,
     /// What a new log is kept as, journal or sled; one that is there stays what it is [default: journal]
     #[arg(long, env = "POSTRIDER_LOG", value_name = "KIND")]
     log: Option<String>,
@@ -135,6 +139,8 @@ pub struct Config {
     pub grace: Duration,
     /// What to say on stderr.
     pub log_level: tracing::Level,
+    /// How.
+    pub log_format: Format,
     /// Told to receivers for their firewalls.
     pub egress_addresses: Vec<String>,
     /// The engine's part.
@@ -185,6 +191,7 @@ impl Layers {
             log_level: value(merged.log_level)
                 .parse()
                 .map_err(|_| Usage("log_level: one of error, warn, info, debug".into()))?,
+            log_format: value(merged.log_format).parse().map_err(Usage)?,
             egress_addresses: merged.egress.addresses,
         })
     }
@@ -208,6 +215,7 @@ impl Settings {
             retention: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             clock: Some("boot".into()),
             log_level: Some("info".into()),
+            log_format: Some("text".into()),
             egress: Egress { https_only: Some(false), ..Egress::default() },
             permits: Permits { global: Some(1024), per_webhook: Some(32), per_host: Some(64) },
             ..Settings::default()
@@ -294,6 +302,7 @@ impl Settings {
             retention_bytes: self.retention_bytes.or(file.retention_bytes),
             clock: self.clock.or(file.clock),
             log_level: self.log_level.or(file.log_level),
+            log_format: self.log_format.or(file.log_format),
             log: self.log.or(file.log),
             egress: Egress {
                 allow: or(self.egress.allow, file.egress.allow),

@@ -9,9 +9,11 @@ mod commands;
 mod config;
 mod limits;
 mod local;
+mod logging;
 mod numbers;
 mod plot;
 mod process;
+mod progress;
 mod receiver;
 mod table;
 

@@ -23,6 +23,7 @@ use postrider_log::{Kind, LogId, codec};
 use postrider_store::{CommitError, Mark, OpenError, Opened, Part, Writer};
 
 use crate::metering;
+use crate::recovery::percent;
 use crate::shared::Shared;
 use crate::snapshot::{HealthSketch, Landmarks, Snapshot};
 pub use open::open;
@@ -345,7 +346,8 @@ impl Progress {
     fn tell(&mut self, end: u64) {
         if !self.is_caught_up && self.told_at.elapsed() >= PROGRESS_EVERY {
             self.told_at = Instant::now();
-            tracing::info!(block = self.next, of = end, "the store is being built from the log");
+            let percent = percent(self.next, end);
+            tracing::info!(block = self.next, of = end, percent, "the store is being built from the log");
         }
     }
 }

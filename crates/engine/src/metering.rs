@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::{counter, gauge, histogram};
-use postrider_core::attempt::Attempt;
+use postrider_core::attempt::{Attempt, ErrorKind, Outcome};
 use postrider_core::fact::{Fact, Record};
 
 /// Figures of one moment.
@@ -58,7 +58,22 @@ pub const NAMES: [(&str, &str, &str); 16] = [
     ("postrider_store_failures_total", "counter", "times that the store failed and was closed"),
 ];
 
-/// Says what each name means, to a recorder that wants to know.
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Succeeded, Outcome::Retrying, Outcome::Exhausted, Outcome::Removed, Outcome::Cancelled];
+
+const ERROR_KINDS: [ErrorKind; 8] = [
+    ErrorKind::Dns,
+    ErrorKind::BlockedAddress,
+    ErrorKind::Connect,
+    ErrorKind::Tls,
+    ErrorKind::Timeout,
+    ErrorKind::Reset,
+    ErrorKind::ResponseInvalid,
+    ErrorKind::HttpStatus,
+];
+
+/// Says what each name means, to a recorder that wants to know, and begins its counters at zero: what appears with its first increment
+/// hides that increment from whoever computes rates.
 pub fn describe() {
     for (name, kind, meaning) in NAMES {
         match kind {
@@ -66,6 +81,15 @@ pub fn describe() {
             "gauge" => metrics::describe_gauge!(name, meaning),
             _ => metrics::describe_histogram!(name, meaning),
         }
+    }
+    for name in ["events_accepted", "deliveries_created", "replayed_deliveries", "store_failures"] {
+        counter!(format!("postrider_{name}_total")).increment(0);
+    }
+    for outcome in OUTCOMES {
+        counter!("postrider_attempts_total", "outcome" => outcome.as_str()).increment(0);
+    }
+    for kind in ERROR_KINDS {
+        counter!("postrider_attempt_failures_total", "error_kind" => kind.as_str()).increment(0);
     }
 }
 

@@ -127,9 +127,14 @@ impl Progress {
     fn tell(&mut self, block: u64) {
         if self.told_at.elapsed() >= PROGRESS_EVERY {
             self.told_at = Instant::now();
-            tracing::info!(block, of = self.end, "the log is being read");
+            tracing::info!(block, of = self.end, percent = percent(block, self.end), "the log is being read");
         }
     }
+}
+
+/// How much of a whole is done, for people.
+pub(crate) fn percent(done: u64, of: u64) -> u64 {
+    (done.saturating_mul(100)).checked_div(of).unwrap_or(100)
 }
 
 /// The block to begin with, and what is known before it is read.

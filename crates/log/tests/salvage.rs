@@ -37,7 +37,11 @@ fn options() -> Options {
 fn salvage(damaged: &FaultDisk) -> (FaultDisk, Salvaged) {
     let files = |disk: &FaultDisk| disk.names().into_iter().map(|name| (disk.bytes(&name), name)).collect::<Vec<_>>();
     let (new, before) = (FaultDisk::new(), files(damaged));
-    let salvaged = journal::salvage_on(damaged, &new, options()).expect("salvages");
+    let mut told = Vec::new();
+    let salvaged =
+        journal::salvage_on(damaged, &new, options(), &mut |progress| told.push(progress)).expect("salvages");
+    assert!(told.is_sorted_by_key(|progress| progress.bytes), "it goes on and never back: {told:?}");
+    assert!(told.iter().all(|progress| progress.bytes <= progress.size), "{told:?}");
     assert!(files(damaged) == before, "the source is not changed");
     // Nothing of the result rests on what was not synced.
     (new.crash(Keep::Nothing), salvaged)
@@ -280,11 +284,11 @@ fn a_log_that_was_truncated_keeps_its_first_block() {
 fn there_is_no_new_log_until_it_is_whole_and_none_over_another() {
     let damaged = log();
     let whole = FaultDisk::new();
-    journal::salvage_on(&damaged, &whole, options()).expect("salvages");
+    journal::salvage_on(&damaged, &whole, options(), &mut |_| ()).expect("salvages");
     for sync in 0..whole.syncs() {
         let new = FaultDisk::new();
         new.freeze_at_sync(sync);
-        journal::salvage_on(&damaged, &new, options()).expect("is not told");
+        journal::salvage_on(&damaged, &new, options(), &mut |_| ()).expect("is not told");
         for keep in [Keep::Nothing, Keep::Everything].into_iter().chain((0..8).map(Keep::Sectors)) {
             let new = new.crash(keep);
             match Inspect::open_on(new.clone()) {
@@ -294,13 +298,15 @@ fn there_is_no_new_log_until_it_is_whole_and_none_over_another() {
             }
         }
     }
-    let refused = journal::salvage_on(&damaged, &whole, options()).expect_err("is refused");
+    let refused = journal::salvage_on(&damaged, &whole, options(), &mut |_| ()).expect_err("is refused");
     assert!(matches!(refused, SalvageError::NotEmpty { .. }), "{refused}");
 }
 
 #[test]
 fn a_log_of_which_nothing_is_left_is_not_salvaged() {
-    let salvage = |disk: &FaultDisk| journal::salvage_on(disk, &FaultDisk::new(), options()).expect_err("is refused");
+    let salvage = |disk: &FaultDisk| {
+        journal::salvage_on(disk, &FaultDisk::new(), options(), &mut |_| ()).expect_err("is refused")
+    };
     assert!(matches!(salvage(&FaultDisk::new()), SalvageError::Source(OpenError::NoLog { .. })));
     let disk = log();
     for name in disk.names().into_iter().filter(|name| name.ends_with(".seg")) {
@@ -325,7 +331,7 @@ fn folders_are_salvaged_too() {
     let mut bytes = std::fs::read(&segment).expect("reads");
     bytes[40] ^= 1;
     std::fs::write(&segment, bytes).expect("writes");
-    let salvaged = journal::salvage(from.path(), &to.path().join("data"), options()).expect("salvages");
+    let salvaged = journal::salvage(from.path(), &to.path().join("data"), options(), |_| ()).expect("salvages");
     assert_eq!((salvaged.copied, salvaged.missing.len()), (2, 1));
     let log = journal::open(&to.path().join("data"), support::options()).expect("opens");
     let log = log.claim(1, 2, Time(0)).expect("claims");

@@ -11,7 +11,7 @@ use postrider_core::Position;
 use postrider_engine::{Hands, SystemHands};
 pub use postrider_log::Damage;
 use postrider_log::journal::{self, OpenError, Options};
-pub use postrider_log::journal::{Missing, Salvaged};
+pub use postrider_log::journal::{Missing, SalvageProgress as Progress, Salvaged};
 use postrider_log::{Fault, LogId, LogKind};
 
 use crate::inspect::{InspectError, LogFolder};
@@ -105,7 +105,7 @@ impl From<FolderError> for SalvageError {
 ///
 /// # Errors
 /// See [`SalvageError`]. What lies in `to` then is no log, and an engine refuses it.
-pub fn salvage(from: &Path, to: &Path) -> Result<Salvage, SalvageError> {
+pub fn salvage(from: &Path, to: &Path, progress: impl FnMut(Progress)) -> Result<Salvage, SalvageError> {
     // Whether there is anything to salvage, before anything is made.
     match LogKind::of(from).map_err(OpenError::Unavailable)? {
         Some(kind @ LogKind::Sled) => return Err(SalvageError::NotAJournal(kind)),
@@ -114,7 +114,7 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Salvage, SalvageError> {
     let _held = hold(from)?;
     new_folder::make_empty(to)?;
     let keys = Keys::read(from)?.write(to)?;
-    let mut log = journal::salvage(from, to, Options::new(new_log_id(), SystemHands.wall()))?;
+    let mut log = journal::salvage(from, to, Options::new(new_log_id(), SystemHands.wall()), progress)?;
     let erased = LogFolder::open(to)?.erased().map_err(SalvageError::Facts)?;
     log.payloads.retain(|damage| position(damage).is_none_or(|at| !erased.contains_key(&at)));
     Ok(Salvage { log, keys })

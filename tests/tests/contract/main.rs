@@ -13,6 +13,7 @@ mod erase;
 mod events;
 mod health;
 mod live;
+mod log_lines;
 mod logs;
 mod operations;
 mod paging;

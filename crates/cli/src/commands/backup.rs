@@ -1,16 +1,16 @@
 //! `postrider backup`: a copy of a data folder, whether or not a server runs on it.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use indicatif::{BinaryBytes, ProgressBar, ProgressStyle};
+use indicatif::BinaryBytes;
 use postrider::backup::{Backup, BackupError, Progress, backup};
 use postrider::salvage::position;
 use serde_json::{Value, json};
 
 use super::{Usage, about};
+use crate::progress::bar;
 
 /// Copy a data folder while its server runs: the log up to now, and the keys that belong to it.
 ///
@@ -33,7 +33,8 @@ pub struct Args {
 /// # Errors
 /// [`Usage`] when the folder for the copy is not empty, or within the original; else when there is no copy, or something lacks in it.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let bar = bar()?;
+    // The log's files are larger than what is in them, so the end comes before the bar's.
+    let bar = bar("{bar:30} {binary_bytes} of at most {binary_total_bytes}, {binary_bytes_per_sec}")?;
     let copied = backup(&args.data, &args.to, |Progress { bytes, size }| {
         bar.set_length(size);
         bar.set_position(bytes);
@@ -53,18 +54,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => Ok(ExitCode::SUCCESS),
         Some(lacks) => Err(anyhow!("{} lacks {lacks}, and so does its copy", args.data.display())),
     }
-}
-
-/// On stderr, and hidden where that is no terminal.
-fn bar() -> anyhow::Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    // The log's files are larger than what is in them, so the end comes before the bar's.
-    let style = ProgressStyle::with_template(
-        "{bar:30} {binary_bytes} of at most {binary_total_bytes}, {binary_bytes_per_sec}",
-    )?;
-    Ok(ProgressBar::new(0).with_style(style))
 }
 
 fn tell(copied: &Backup, args: &Args) {

@@ -3,16 +3,20 @@
 mod salvage;
 mod store;
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use postrider::inspect::{LogFolder, Progress, Stats, StoredRecord};
 use serde_json::{Value, json};
 
 use super::about;
 use crate::limits::TO_ERASE_SHOWN_MAX;
+use crate::progress::bar;
+
+/// Of a bar.
+const SHAPE: &str = "{bar:30} {msg}, block {pos} of {len}";
 
 /// Look at a log while no server runs on it: print, check, save what is whole.
 #[derive(clap::Args)]
@@ -96,7 +100,7 @@ fn cat(folder: &Folder) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(folder: &Folder) -> anyhow::Result<ExitCode> {
-    let (log, bar) = (open(folder)?, bar()?);
+    let (log, bar) = (open(folder)?, bar(SHAPE)?);
     let looked = log.verify(|progress| show(&bar, progress));
     let looked = looked.map_err(anyhow::Error::from).and_then(|stats| {
         let compared = log.compare_store(&folder.data, |progress| show(&bar, progress));
@@ -123,15 +127,6 @@ fn verify(folder: &Folder) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// On stderr, and hidden where that is no terminal.
-fn bar() -> anyhow::Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:30} {msg}, block {pos} of {len}")?;
-    Ok(ProgressBar::no_length().with_style(style))
-}
-
 fn show(bar: &ProgressBar, Progress { doing, block, blocks }: Progress) {
     let (first, last) = blocks.unwrap_or_default();
     match blocks {
@@ -143,7 +138,7 @@ fn show(bar: &ProgressBar, Progress { doing, block, blocks }: Progress) {
 }
 
 fn stats(folder: &Folder) -> anyhow::Result<ExitCode> {
-    let (log, bar) = (open(folder)?, bar()?);
+    let (log, bar) = (open(folder)?, bar(SHAPE)?);
     let stats = log.verify(|progress| show(&bar, progress));
     bar.finish_and_clear();
     let stats = stats?;

@@ -1,7 +1,7 @@
 //! `postrider serve`: the server, from the first line to the last attempt.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Usage, about};
 use crate::config::{Config, Layers, Settings};
 use crate::limits::ADMIN_KEY_SHORT;
+use crate::logging;
 
 /// Run the server: take events, deliver them, retry, show every attempt.
 ///
@@ -43,8 +44,7 @@ impl Args {
 /// [`Usage`] for what is configured wrong; else the log, the keys or the address can't be had, or the log can't be written any more.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.layers()?.resolve()?;
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_max_level(config.log_level).with_ansi(colours).with_writer(std::io::stderr).init();
+    logging::start(config.log_level, config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))
 }

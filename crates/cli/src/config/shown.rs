@@ -52,7 +52,7 @@ fn is_named(value: &Value) -> bool {
 
 impl Settings {
     /// Every key, and its value if it is named, else null or an empty list. Secrets are masked.
-    fn values(&self) -> [(&'static str, Value); 21] {
+    fn values(&self) -> [(&'static str, Value); 22] {
         let size = |bytes: Option<u64>| json!(bytes.map(size_text));
         let duration = |duration: Option<Duration>| json!(duration.map(duration_text));
         let path = |path: &PathBuf| path.display().to_string();
@@ -71,6 +71,7 @@ impl Settings {
             ("retention_bytes", size(self.retention_bytes)),
             ("clock", json!(self.clock)),
             ("log_level", json!(self.log_level)),
+            ("log_format", json!(self.log_format)),
             ("log", json!(self.log)),
             ("egress.allow", json!(egress.allow)),
             ("egress.https_only", json!(egress.https_only)),

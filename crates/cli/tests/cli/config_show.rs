@@ -47,6 +47,7 @@ fn sample(key: &str, folder: &Path) -> (String, Value) {
         "grace" | "retention" => text("90s"),
         "clock" => text("wall"),
         "log_level" => text("debug"),
+        "log_format" => text("json"),
         "log" => text("sled"),
         "egress.allow" => list("10.0.0.0/8"),
         "egress.https_only" => ("true".into(), json!(true)),

@@ -228,8 +228,9 @@ impl Handle {
         look: impl FnOnce(Look<'_>, &Handle) -> Result<T, StoredError> + Send + 'static,
     ) -> Result<T, Refused> {
         self.projected().await?;
-        let handle = self.clone();
-        let looked = tokio::task::spawn_blocking(move || look(handle.0.shared.look(), &handle)).await;
+        let (handle, span) = (self.clone(), tracing::Span::current());
+        let looked = move || span.in_scope(|| look(handle.0.shared.look(), &handle));
+        let looked = tokio::task::spawn_blocking(looked).await;
         looked.map_err(|_| Refused::Closed)?.map_err(|error| {
             tracing::error!(%error, "what happened earlier cannot be read");
             Refused::Unreadable

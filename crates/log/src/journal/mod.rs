@@ -27,7 +27,7 @@ pub use folder::Folder;
 pub use inspect::{Inspect, Stats, Stored, VerifyError};
 pub use reader::Reader;
 pub use recovery::{Journal, OpenError, Report};
-pub use salvage::{Missing, SalvageError, Salvaged, salvage, salvage_on};
+pub use salvage::{Missing, Progress as SalvageProgress, SalvageError, Salvaged, salvage, salvage_on};
 pub use writer::Writer;
 
 pub(crate) use disk::is_full;

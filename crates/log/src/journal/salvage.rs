@@ -103,15 +103,34 @@ pub enum SalvageError {
 ///
 /// # Errors
 /// See [`SalvageError`].
-pub fn salvage(from: &Path, to: &Path, options: Options) -> Result<Salvaged, SalvageError> {
-    salvage_on(&Folder::new(from), &Folder::new(to), options)
+pub fn salvage(
+    from: &Path,
+    to: &Path,
+    options: Options,
+    mut progress: impl FnMut(Progress),
+) -> Result<Salvaged, SalvageError> {
+    salvage_on(&Folder::new(from), &Folder::new(to), options, &mut progress)
+}
+
+/// How far a salvage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the damaged log that were gone through.
+    pub bytes: u64,
+    /// Bytes of all its files.
+    pub size: u64,
 }
 
 /// The same between any two disks.
 ///
 /// # Errors
 /// See [`SalvageError`].
-pub fn salvage_on<S: Disk, D: Disk>(from: &S, to: &D, options: Options) -> Result<Salvaged, SalvageError> {
+pub fn salvage_on<S: Disk, D: Disk>(
+    from: &S,
+    to: &D,
+    options: Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Salvaged, SalvageError> {
     let names = from.list()?;
     let head = Head::read(from, &names)?.ok_or_else(|| OpenError::NoLog { folder: from.describe() })?;
     let not_empty = || SalvageError::NotEmpty { folder: to.describe() };
@@ -133,6 +152,7 @@ pub fn salvage_on<S: Disk, D: Disk>(from: &S, to: &D, options: Options) -> Resul
         missing: Vec::new(),
         payloads: Vec::new(),
         torn: None,
+        progress,
     };
     search.run(&live)?;
     if search.copied == 0 {
@@ -162,25 +182,31 @@ struct Search<'a, S: Disk, D: Disk> {
     missing: Vec<Missing>,
     payloads: Vec<Damage>,
     torn: Option<Damage>,
+    progress: &'a mut dyn FnMut(Progress),
 }
 
 impl<S: Disk, D: Disk> Search<'_, S, D> {
     /// Over all `segments`, ascending.
     fn run(&mut self, segments: &[u64]) -> Result<(), SalvageError> {
+        let sizes: io::Result<Vec<u64>> =
+            segments.iter().map(|&first| self.disk.open(&segment::name(first), false)?.size()).collect();
+        let sizes = sizes?;
         for (at, &first) in segments.iter().enumerate() {
             // The name of a segment proves that every block below it was there.
             self.give_up(first, &segment::name(self.chain.next), 0, Fault::Missing)?;
-            self.segment(first, segments.get(at + 1).copied())?;
+            let so_far = Progress { bytes: sizes[..at].iter().sum(), size: sizes.iter().sum() };
+            self.segment(first, segments.get(at + 1).copied(), so_far)?;
         }
         Ok(())
     }
 
     /// Over the segment that begins with block `first`; the next one begins with block `below`.
-    fn segment(&mut self, first: u64, below: Option<u64>) -> Result<(), SalvageError> {
+    fn segment(&mut self, first: u64, below: Option<u64>, so_far: Progress) -> Result<(), SalvageError> {
         let name = segment::name(first);
         let file = self.disk.open(&name, false)?;
         let mut offset = 0;
         while below != Some(self.chain.next) {
+            (self.progress)(Progress { bytes: so_far.bytes + offset, ..so_far });
             let (header, fault) = match self.look(&file, offset, below)? {
                 Ok(block) => {
                     if below.is_none() && self.is_torn(&file, &name, offset, &block)? {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use postrider::salvage::{Damage, Missing, Salvage, SalvageError, position, salvage};
+use postrider::salvage::{Damage, Missing, Progress, Salvage, SalvageError, position, salvage};
 use serde_json::{Value, json};
 
 use crate::commands::{Usage, about};
+use crate::progress::bar;
 
 /// Copy what is whole of a damaged log into a new folder, and list what is missing.
 ///
@@ -35,7 +36,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // An environment variable must not clash with the folder that is named on the command line, as it would with clap.
     let named = args.from.or(args.data).or_else(|| std::env::var_os("POSTRIDER_DATA").map(PathBuf::from));
     let from = named.unwrap_or_else(|| "postrider-data".into());
-    let salvaged = salvage(&from, &args.to).map_err(|error| match error {
+    let bar = bar("{bar:30} {binary_bytes} of {binary_total_bytes} gone through")?;
+    let salvaged = salvage(&from, &args.to, |Progress { bytes, size }| {
+        bar.set_length(size);
+        bar.set_position(bytes);
+    });
+    bar.finish_and_clear();
+    let salvaged = salvaged.map_err(|error| match error {
         SalvageError::NotEmpty(_) => anyhow!(Usage(format!("--to: {error}"))),
         error => about(&from, error),
     })?;
