@@ -5,6 +5,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::clock;
+
 const DURATION_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const DURATION_MAX_MS: u64 = 365 * 86_400_000;
 const SIZE_UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
@@ -56,6 +58,20 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// A time, as RFC 3339 has it, or a duration before now: `2026-02-19T10:30:00Z`, `24h`.
+pub fn moment(text: &str) -> Result<String, String> {
+    if let Ok(before) = duration(text) {
+        let ms = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+        return Ok(clock::rfc3339(clock::now_ms().saturating_sub(ms)));
+    }
+    match clock::parse(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!(
+            "`{text}` is neither an RFC 3339 time, such as 2026-02-19T10:30:00Z, nor a duration, such as 24h"
+        )),
+    }
+}
+
 /// As it is written: in the largest unit that keeps it whole.
 pub fn duration_text(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -92,6 +108,14 @@ mod tests {
         {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_so_long_ago() {
+        assert_eq!(moment("2026-02-19T10:30:00+01:00").as_deref(), Ok("2026-02-19T10:30:00+01:00"));
+        let ago = clock::now_ms() - clock::parse(&moment("1h").unwrap()).unwrap();
+        assert!((3_600_000..3_660_000).contains(&ago), "{ago}");
+        assert!(moment("yesterday").is_err() && moment("2026-02-19").is_err());
     }
 
     #[test]

@@ -4,13 +4,15 @@
 
 mod address;
 mod connection;
+mod problem;
 pub mod wire;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +21,7 @@ use crate::limits::{API_ANSWER_BYTES_MAX, API_ANSWER_WAIT_MAX};
 
 pub use address::Address;
 pub use connection::{Connection, SendError};
+pub use problem::{Problem, printable, problem};
 
 /// What the command line calls itself.
 pub const AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
@@ -115,6 +118,16 @@ impl Client {
         Ok((head.status, body))
     }
 
+    /// An answer whose body is still to come, and has no end that is known.
+    ///
+    /// # Errors
+    /// No answer, or its head comes too late.
+    pub async fn open(&mut self, path: &str) -> anyhow::Result<Response<Incoming>> {
+        let request = self.request(Method::GET, path, None)?;
+        let opened = self.connection.open(request, API_ANSWER_WAIT_MAX).await;
+        opened.map_err(|error| anyhow!(error)).with_context(|| format!("GET {path}"))
+    }
+
     fn request(&self, method: Method, path: &str, json: Option<String>) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(method)
@@ -130,19 +143,4 @@ impl Client {
 
 fn read<T: DeserializeOwned>(path: &str, body: &[u8]) -> anyhow::Result<T> {
     serde_json::from_slice(body).with_context(|| format!("the answer of {path} is not as documented"))
-}
-
-/// The message of an error answer, or the beginning of whatever came instead.
-fn problem(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        message: String,
-        #[serde(default)]
-        errors: Vec<serde_json::Value>,
-    }
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(Problem { message, errors }) if errors.is_empty() => message,
-        Ok(Problem { message, errors }) => format!("{message} {}", serde_json::Value::Array(errors)),
-        Err(_) => String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned(),
-    }
 }

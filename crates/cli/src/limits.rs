@@ -40,6 +40,8 @@ pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 pub const API_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// From a request to the API to the end of its answer, but for batches.
 pub const API_ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
+/// A message of `/v1/live` that `listen` will read: an attempt with 4 KiB of response body, each byte escaped.
+pub const LIVE_MESSAGE_MAX: usize = 256 * 1024;
 /// Attempts that `demo` remembers to show.
 pub const DEMO_ATTEMPTS_KEPT_MAX: usize = 64;
 /// What a child of this program says at its start has to come within this.

@@ -5,6 +5,7 @@
 mod args;
 mod client;
 mod clock;
+mod columns;
 mod commands;
 mod config;
 mod limits;
@@ -15,6 +16,7 @@ mod plot;
 mod process;
 mod progress;
 mod receiver;
+mod remote;
 mod table;
 
 use std::ffi::OsString;
@@ -24,7 +26,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    Usage, backup, bench, completions, config_show, demo, emulate, log, openapi, publish, serve, simulate, sink,
+    Usage, backup, bench, completions, config_show, delivery, demo, emulate, event, key, listen, log, openapi, publish,
+    replay, serve, simulate, sink, webhook, workspace,
 };
 
 /// Deliver webhooks: take events over HTTP, send them to whoever wants them, retry by a published schedule, show every attempt.
@@ -46,6 +49,13 @@ enum Command {
     Demo(demo::Args),
     Sink(sink::Args),
     Publish(publish::Args),
+    Workspace(workspace::Args),
+    Key(key::Args),
+    Webhook(webhook::Args),
+    Event(event::Args),
+    Delivery(delivery::Args),
+    Replay(replay::Args),
+    Listen(listen::Args),
     Emulate(emulate::Args),
     Simulate(Box<simulate::Args>),
     Bench(Box<bench::Args>),
@@ -72,6 +82,13 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Sink(args) => sink::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Workspace(args) => workspace::run(&args),
+        Command::Key(args) => key::run(&args),
+        Command::Webhook(args) => webhook::run(&args),
+        Command::Event(args) => event::run(&args),
+        Command::Delivery(args) => delivery::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Listen(args) => listen::run(&args),
         Command::Emulate(args) => emulate::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -113,7 +130,8 @@ fn usage_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")?.strip_suffix(" <COMMAND>"));
-        return format!("a command is missing; `{} --help` lists them", usage.unwrap_or("postrider"));
+        let usage = usage.map_or("postrider", |usage| usage.trim_end_matches(" [OPTIONS]"));
+        return format!("a command is missing; `{usage} --help` lists them");
     }
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let told = |paragraph: &&str| !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information");

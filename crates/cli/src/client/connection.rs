@@ -75,6 +75,20 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Sends a request and reads the head of the answer, whose body comes as long as it comes. The connection goes with it.
+    ///
+    /// # Errors
+    /// No head within `wait_max`.
+    pub async fn open(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        wait_max: Duration,
+    ) -> Result<Response<Incoming>, SendError> {
+        let mut connection = self.take().await?;
+        let head = timeout(wait_max, self.begin(&mut connection, request)).await;
+        head.unwrap_or_else(|_| Err(SendError::Lost(format!("no answer within {} s", wait_max.as_secs()))))
+    }
+
     async fn begin(
         &self,
         connection: &mut SendRequest<Full<Bytes>>,

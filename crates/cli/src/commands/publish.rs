@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Usage;
 use crate::args;
-use crate::client::SendError;
+use crate::client::{SendError, printable, problem};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_LINES_MAX, REFUSED_SHOWN_MAX, RETRY_AFTER_MAX, SENDS_MAX};
 use batch::{Batch, Piece};
 use client::{Client, Reply};
@@ -110,7 +110,7 @@ async fn send(client: &mut Client, batch: &Batch, report: &Report) -> anyhow::Re
         let connected = client.has_connected();
         let (why, wait) = match client.post(body.clone()).await {
             Ok(reply) if !reply.is_later() => return Ok(reply),
-            Ok(reply) => (format!("{} {}", reply.status.as_u16(), answer::problem(&reply.body)), reply.retry_after),
+            Ok(reply) => (format!("{} {}", reply.status.as_u16(), problem(&reply.body)), reply.retry_after),
             Err(SendError::Unsent(why)) if connected => (why, None),
             Err(SendError::Unsent(why)) => bail!(why),
             Err(SendError::Lost(why)) if batch.all_have_ids => (why, None),
@@ -176,7 +176,7 @@ impl Report {
     }
 
     fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("postrider: {}", answer::printable(line)));
+        self.bar.suspend(|| eprintln!("postrider: {}", printable(line)));
     }
 
     fn counts(&self) -> String {

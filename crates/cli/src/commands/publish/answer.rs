@@ -1,15 +1,11 @@
 //! What the server answers to a batch: one entry an event, or one error for all of it.
 
-use std::fmt;
-
 use anyhow::{Context, bail};
 use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::client::Reply;
-
-/// Characters of a message that are shown.
-const MESSAGE_MAX: usize = 300;
+use crate::client::{Problem, problem};
 
 /// What became of one event.
 #[derive(Debug, Deserialize)]
@@ -19,36 +15,9 @@ pub struct Entry {
     pub error: Option<Problem>,
 }
 
-/// The API's error, of an entry or of the whole answer.
-#[derive(Debug, Deserialize)]
-pub struct Problem {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    errors: Vec<Field>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Field {
-    field: String,
-    message: String,
-}
-
 #[derive(Deserialize)]
 struct Batch {
     data: Vec<Entry>,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.message.is_empty() { &self.code } else { &self.message })?;
-        for Field { field, message } in self.errors.iter().take(3) {
-            write!(f, " [{field}: {message}]")?;
-        }
-        Ok(())
-    }
 }
 
 /// The entries, in the order of the events.
@@ -62,19 +31,6 @@ pub fn entries(reply: &Reply) -> anyhow::Result<Vec<Entry>> {
         StatusCode::UNPROCESSABLE_ENTITY if batch.is_ok() => Ok(batch?.data),
         status => bail!("the server answered {} {}", status.as_u16(), problem(&reply.body)),
     }
-}
-
-/// The message of an error answer, or the beginning of whatever came instead.
-pub fn problem(body: &[u8]) -> String {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => printable(&problem.to_string()),
-        Err(_) => printable(&String::from_utf8_lossy(&body[..body.len().min(MESSAGE_MAX)])),
-    }
-}
-
-/// One line of text from elsewhere, fit for a terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_MAX).collect()
 }
 
 #[cfg(test)]
