@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use client::{Answer, Client};
 pub use receiver::{Reaction, Receiver, Request};
-pub use server::{Server, binary};
+pub use server::{Server, binary, cargo};
 pub use sink::{Sink, behaviours};
 
 /// Looks until there is something to see, for at most `limit`.

@@ -108,14 +108,23 @@ impl Drop for Server {
     }
 }
 
+/// Cargo, as it runs outside of a test. What it tells a test in the environment makes build scripts that look there run anew, and everything
+/// above them be built anew, each time that a build within a test follows one outside.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// The binary of this build, built if it is not there or not new.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built =
-            Command::new(cargo).args(["build", "--quiet", "-p", "postrider-cli", "--profile", profile]).status();
+        let built = cargo().args(["build", "--quiet", "-p", "postrider-cli", "--profile", profile]).status();
         assert!(built.is_ok_and(|status| status.success()), "the binary can be built");
         let test = std::env::current_exe().expect("a test runs from a file");
         let folder = test.parent().and_then(Path::parent).expect("tests lie in deps beside the binaries");
