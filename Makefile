@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak bench
+.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak schemathesis bench
 
 # The tests.
 test: unit
@@ -81,6 +81,11 @@ crash:
 SECONDS ?= 600
 soak:
 	POSTRIDER_SOAK=$(SECONDS) $(CARGO) test --release -p postrider-tests --test soak -- --nocapture
+
+# Schemathesis over the running server and its description: 10 examples an operation within the tests, more here.
+EXAMPLES ?= 100
+schemathesis:
+	POSTRIDER_SCHEMATHESIS=$(EXAMPLES) $(CARGO) test -p postrider-tests --test schemathesis -- --nocapture
 
 # The benchmarks behind docs/benchmarks.md.
 bench:
