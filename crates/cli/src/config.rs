@@ -95,6 +95,10 @@ struct Egress {
     #[arg(long, env = "POSTRIDER_HTTPS_ONLY", value_name = "true|false", hide_possible_values = true, value_parser = BoolishValueParser::new(), num_args = 0..=1,
           default_missing_value = "true")]
     https_only: Option<bool>,
+    /// Let https receivers choose HTTP/2 [default: true]
+    #[arg(long, env = "POSTRIDER_HTTP2", value_name = "true|false", hide_possible_values = true, value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          default_missing_value = "true")]
+    http2: Option<bool>,
     /// An address that deliveries come from, told to receivers by GET /v1/egress; can be given several times
     #[arg(long = "egress-address", env = "POSTRIDER_EGRESS_ADDRESSES", value_name = "ADDRESS", value_delimiter = ',')]
     addresses: Vec<String>,
@@ -216,7 +220,7 @@ impl Settings {
             clock: Some("boot".into()),
             log_level: Some("info".into()),
             log_format: Some("text".into()),
-            egress: Egress { https_only: Some(false), ..Egress::default() },
+            egress: Egress { https_only: Some(false), http2: Some(true), ..Egress::default() },
             permits: Permits { global: Some(1024), per_webhook: Some(32), per_host: Some(64) },
             ..Settings::default()
         }
@@ -228,6 +232,7 @@ impl Settings {
             .data(data)
             .event_bytes_max(event_bytes_max)
             .https_only(value(self.egress.https_only))
+            .http2(value(self.egress.http2))
             .permits(value(*global), value(*per_webhook), value(*per_host))
             .retention(value(self.retention), self.retention_bytes)
             .segment_bytes(u32::try_from(value(self.segment))?);
@@ -307,6 +312,7 @@ impl Settings {
             egress: Egress {
                 allow: or(self.egress.allow, file.egress.allow),
                 https_only: self.egress.https_only.or(file.egress.https_only),
+                http2: self.egress.http2.or(file.egress.http2),
                 addresses: or(self.egress.addresses, file.egress.addresses),
                 ca_files: or(self.egress.ca_files, file.egress.ca_files),
             },

@@ -10,6 +10,7 @@ use hyper::StatusCode;
 use postrider_core::attempt::{ErrorKind, Failure};
 
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, HEADS_BYTES_MAX};
+use crate::tls;
 
 /// A failure of `kind`; `words` follow its name.
 pub(crate) fn failure(kind: ErrorKind, words: impl Display) -> Failure {
@@ -29,13 +30,7 @@ pub(crate) fn timeout(limit: Duration) -> Failure {
 pub(crate) fn broken_exchange(error: &hyper::Error) -> Failure {
     // Hyper tells a client of this in words only. Were they to change, the kind would stay and the sentence be the general one.
     if error.is_parse() && error.to_string().contains("too large") {
-        let kib = HEAD_BYTES_MAX / 1024;
-        return failure(
-            ErrorKind::ResponseInvalid,
-            format_args!(
-                "the response head is over {kib} KiB or {HEAD_FIELDS_MAX} fields; answer with fewer or shorter headers"
-            ),
-        );
+        return head_too_large();
     }
     if error.is_parse_version_h2() {
         return failure(ErrorKind::ResponseInvalid, "the receiver spoke HTTP/2 unasked; serve HTTP/1.1 at this URL");
@@ -49,11 +44,73 @@ pub(crate) fn broken_exchange(error: &hyper::Error) -> Failure {
             "the answer is not a valid HTTP/1.1 response head; check that the port is the one of an HTTP server",
         );
     }
+    tls::unwanted_client(error).unwrap_or_else(closed_early)
+}
+
+fn closed_early() -> Failure {
     failure(
         ErrorKind::Reset,
         "the receiver closed the connection before a complete response head; it may have processed the request, \
          look at its logs and at proxies in front of it",
     )
+}
+
+/// A head beyond its bounds.
+pub(crate) fn head_too_large() -> Failure {
+    let kib = HEAD_BYTES_MAX / 1024;
+    failure(
+        ErrorKind::ResponseInvalid,
+        format_args!(
+            "the response head is over {kib} KiB or {HEAD_FIELDS_MAX} fields; answer with fewer or shorter headers"
+        ),
+    )
+}
+
+/// A request's stream ended without a complete head.
+pub(crate) fn broken_stream(error: &h2::Error) -> Failure {
+    use h2::Reason;
+    if error.is_io() || (error.is_remote() && error.reason() == Some(Reason::NO_ERROR) && !error.is_go_away()) {
+        return error.get_io().and_then(|error| tls::unwanted_client(error)).unwrap_or_else(closed_early);
+    }
+    let reason = error.reason().map_or_else(|| "unknown".to_owned(), |reason| format!("{reason:?}"));
+    if !error.is_remote() {
+        let kib = HEAD_BYTES_MAX / 1024;
+        return failure(
+            ErrorKind::ResponseInvalid,
+            format_args!(
+                "the answer breaks the rules of HTTP/2 ({reason}), or its head is over {kib} KiB; look at the receiver and at \
+                 proxies in front of it"
+            ),
+        );
+    }
+    if error.is_go_away() {
+        return failure(
+            ErrorKind::Reset,
+            format_args!(
+                "the receiver ended the connection (GOAWAY, {reason}) before it answered; it was restarting, or look at its logs \
+                 and at proxies in front of it"
+            ),
+        );
+    }
+    let advice = match error.reason() {
+        Some(Reason::REFUSED_STREAM) => "it did not process the request; let it take more streams at once",
+        Some(Reason::HTTP_1_1_REQUIRED) => "it wants HTTP/1.1 at this URL and should not offer HTTP/2 there",
+        _ => "it may have processed the request, look at its logs and at proxies in front of it",
+    };
+    failure(ErrorKind::Reset, format_args!("the receiver reset the stream ({reason}); {advice}"))
+}
+
+/// What came on an HTTP/2 connection is more than answers to all of its requests may have.
+pub(crate) fn too_much() -> Failure {
+    failure(
+        ErrorKind::ResponseInvalid,
+        "informational (1xx) heads or frames without an end came, and no answer; answer with a status from 200 to 599",
+    )
+}
+
+/// What is no request in HTTP/2.
+pub(crate) fn no_request() -> Failure {
+    failure(ErrorKind::Connect, "the request cannot be put as HTTP/2 has it; check the webhook's url")
 }
 
 /// Informational heads without an end to them.

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::classify::{failure, seconds};
 use crate::limits::{ADDRESSES_TRIED_MAX, CONNECT_MAX};
-use crate::tls::handshake_failure;
+use crate::tls::{HTTP2, handshake_failure};
 use crate::{AddressPolicy, Target};
 
 /// A new connection to `target` at one of `addresses`, which were judged. The first `ADDRESSES_TRIED_MAX` of them are tried.
@@ -129,14 +129,22 @@ impl Stream {
         self.peer
     }
 
+    /// Whether the other end chose HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        match &self.socket {
+            Socket::Plain(_) => false,
+            Socket::Tls(session) => session.get_ref().1.alpn_protocol() == Some(HTTP2),
+        }
+    }
+
     /// What bounds its reads, for whoever knows what is being read.
     pub(crate) fn allowance(&self) -> Allowance {
         self.allowance.clone()
     }
 }
 
-/// How many bytes may still be read before the connection breaks. Hyper bounds one head, and skips any number of informational ones
-/// before it, as fast as they come.
+/// How many bytes may still be read before the connection breaks. Hyper and h2 bound one head, and skip any number of informational
+/// ones before it, as fast as they come.
 #[derive(Clone)]
 pub(crate) struct Allowance(Arc<AtomicUsize>);
 
@@ -157,16 +165,21 @@ impl Allowance {
         self.set(usize::MAX);
     }
 
+    /// So many `bytes` more, but at most `most` in all.
+    pub(crate) fn grant(&self, bytes: usize, most: usize) {
+        // Never refused by the closure.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_add(bytes).min(most)));
+    }
+
     /// Whether more came than was allowed.
     pub(crate) fn is_used_up(&self) -> bool {
         self.0.load(Relaxed) == 0
     }
 
-    /// One task reads and sets, so there is no race between the two steps.
     fn take(&self, bytes: usize) {
-        let left = self.0.load(Relaxed);
-        if left != usize::MAX {
-            self.0.store(left.saturating_sub(bytes), Relaxed);
+        if self.0.load(Relaxed) != usize::MAX {
+            // One task reads, but on HTTP/2 others grant meanwhile. Never refused by the closure.
+            let _ = self.0.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(bytes)));
         }
     }
 }
@@ -244,7 +257,7 @@ mod tests {
     async fn connect_to(addresses: &[SocketAddr]) -> Result<Stream, Failure> {
         let policy = AddressPolicy::from_words(["loopback"]).expect("a word");
         let target = Target::parse("http://example.com/", false).expect("a URL");
-        let tls = client_config::<&[u8]>(&[]).expect("no extra roots");
+        let tls = client_config::<&[u8]>(&[], false).expect("no extra roots");
         connect_any(&target, addresses, &policy, &tls, Instant::now() + CONNECT_MAX).await
     }
 
@@ -295,7 +308,7 @@ mod tests {
     async fn the_far_end_is_judged_whatever_was_looked_up() {
         let (_listener, open) = listening().await;
         let target = Target::parse("http://example.com/", false).expect("a URL");
-        let tls = client_config::<&[u8]>(&[]).expect("no extra roots");
+        let tls = client_config::<&[u8]>(&[], false).expect("no extra roots");
         let until = Instant::now() + CONNECT_MAX;
         let connected = connect_any(&target, &[open], &AddressPolicy::default(), &tls, until).await;
         assert_eq!(connected.err().map(|failure| failure.kind), Some(ErrorKind::BlockedAddress));

@@ -6,7 +6,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use hyper::{Method, Response, StatusCode};
 use postrider_core::attempt::{ErrorKind, Exchange, Failure};
@@ -16,7 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::classify::{self, failure};
 use crate::connect::connect;
-use crate::exchange::{Link, Message, Unanswered};
+use crate::exchange::{Message, Unanswered};
+use crate::line::{Line, Payload};
 use crate::names::{NameServers, Names};
 use crate::pool::Pool;
 use crate::resolve::resolve;
@@ -30,13 +30,36 @@ pub struct Config {
     name_servers: NameServers,
 }
 
+/// Whether https receivers are asked to choose between HTTP/2 and HTTP/1.1, or get HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2 {
+    /// They choose.
+    Offered,
+    /// HTTP/1.1.
+    Off,
+}
+
 impl Config {
     /// `extra_roots` are PEM texts of certificate authorities, trusted beside the public ones.
     ///
     /// # Errors
     /// An extra root that cannot be read.
     pub fn new<P: AsRef<[u8]>>(policy: AddressPolicy, https_only: bool, extra_roots: &[P]) -> Result<Config, TlsError> {
-        Ok(Config { policy, https_only, tls: tls::client_config(extra_roots)?, name_servers: NameServers::System })
+        Config::speaking(Http2::Offered, policy, https_only, extra_roots)
+    }
+
+    /// The same, with HTTP/2 or without.
+    ///
+    /// # Errors
+    /// An extra root that cannot be read.
+    pub fn speaking<P: AsRef<[u8]>>(
+        http2: Http2,
+        policy: AddressPolicy,
+        https_only: bool,
+        extra_roots: &[P],
+    ) -> Result<Config, TlsError> {
+        let tls = tls::client_config(extra_roots, http2 == Http2::Offered)?;
+        Ok(Config { policy, https_only, tls, name_servers: NameServers::System })
     }
 
     /// The same, with other name servers than the system's.
@@ -153,7 +176,7 @@ impl Dispatcher {
         request: Request<'_>,
         still_wanted: impl Fn() -> bool,
         started: Instant,
-    ) -> Result<Option<(Link, Response<Incoming>)>, Failure> {
+    ) -> Result<Option<(Line, Response<Payload>)>, Failure> {
         let target = request.target;
         if self.config.https_only && !target.is_https() {
             return Err(failure(ErrorKind::BlockedAddress, "plain http is refused by egress.https_only; use https"));
@@ -166,10 +189,14 @@ impl Dispatcher {
             resolved => resolved,
         };
         let addresses = resolved.as_deref().ok();
-        // Ends: each round takes a connection out of the pool, and one that was made here is the last.
+        // Ends: each round takes a connection out of the pool, or retires a shared one, and one that was made here is the last.
         loop {
             let (mut link, pooled) = match self.pool.take(&target.origin, addresses, started) {
-                Some(link) => (link, true),
+                Some(link) if link.is_open().await => (link, true),
+                Some(link) => {
+                    link.give_up();
+                    continue;
+                }
                 None => (self.connect(target, &resolved).await?, false),
             };
             if !still_wanted() {
@@ -188,17 +215,21 @@ impl Dispatcher {
         }
     }
 
-    async fn connect(&self, target: &Target, resolved: &Result<Vec<SocketAddr>, Failure>) -> Result<Link, Failure> {
+    async fn connect(&self, target: &Target, resolved: &Result<Vec<SocketAddr>, Failure>) -> Result<Line, Failure> {
         let addresses = resolved.as_ref().map_err(Failure::clone)?;
-        Link::new(connect(target, addresses, &self.config.policy, &self.config.tls).await?).await
+        let line = Line::open(connect(target, addresses, &self.config.policy, &self.config.tls).await?).await?;
+        if let Line::Shared(lease) = &line {
+            self.pool.share(&target.origin, lease);
+        }
+        Ok(line)
     }
 
     /// The head decides; the body is read for its first bytes and so that the connection can be used again.
     async fn answer(
         &self,
         target: &Target,
-        mut link: Link,
-        response: Response<Incoming>,
+        mut link: Line,
+        response: Response<Payload>,
         started: Instant,
         deadline: Instant,
         now: Time,
@@ -206,6 +237,7 @@ impl Dispatcher {
         let (head, body) = response.into_parts();
         let status = head.status;
         if status == StatusCode::SWITCHING_PROTOCOLS || status.as_u16() > 599 {
+            link.give_up();
             return unanswered(started, classify::invalid_status(format_args!("the status {}", status.as_u16())));
         }
         let mut kept = BytesMut::new();

@@ -32,6 +32,10 @@ pub const HEADS_BYTES_MAX: usize = 4 * HEAD_BYTES_MAX;
 pub const HEAD_FIELDS_MAX: usize = 100;
 /// Bytes of a response body that are read; a connection whose answer has more is closed.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Requests at once on one HTTP/2 connection, or fewer where the receiver says so. What breaks the connection breaks them all.
+pub const STREAMS_MAX: usize = 32;
+/// What a receiver may send on an HTTP/2 connection before the first request: settings, and what goes with them.
+pub const GREETING_BYTES_MAX: usize = 64 * 1024;
 /// Idle connections to one origin.
 pub const IDLE_PER_ORIGIN_MAX: usize = 64;
 /// Idle connections of one dispatcher.

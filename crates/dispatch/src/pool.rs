@@ -1,9 +1,9 @@
-//! Idle connections, kept for the next request to the same origin at the same address.
+//! Idle connections, kept for the next request to the same origin at the same address; and those of HTTP/2, which several requests share.
 //!
 //! A connection to an address that its name has left is not used again, and closed when that is noticed.
 //! The one used last is taken first, so that a burst's extra connections grow old and close. Bounded for each origin and over all;
 //! at the bound the one that was idle longest goes. Nobody waits on an idle connection: one that the receiver closed is found when
-//! it is taken, and by the sweep.
+//! it is taken, and by the sweep. Of HTTP/2 connections the first with a place is taken, so that others come to rest.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,7 +13,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::exchange::Link;
+use crate::http2::{Channel, Lease};
 use crate::limits::{CONNECTION_AGE_MAX, IDLE_AGE_MAX, IDLE_MAX, IDLE_PER_ORIGIN_MAX, SWEEP_EVERY};
+use crate::line::Line;
 use crate::target::Origin;
 
 /// The idle connections of one dispatcher.
@@ -27,6 +29,8 @@ struct Idle {
     links: HashMap<Arc<Origin>, VecDeque<Resting>>,
     /// The same connections by number, hence over all origins in the order in which they became idle.
     order: BTreeMap<u64, Arc<Origin>>,
+    /// Of HTTP/2, with requests on them or not.
+    shared: HashMap<Arc<Origin>, Vec<Arc<Channel>>>,
     next: u64,
     swept: Instant,
 }
@@ -34,28 +38,55 @@ struct Idle {
 struct Resting {
     number: u64,
     since: Instant,
-    link: Link,
+    link: Box<Link>,
 }
 
 impl Pool {
     pub(crate) fn new() -> Pool {
-        let idle = Idle { links: HashMap::new(), order: BTreeMap::new(), next: 0, swept: Instant::now() };
+        let idle = Idle {
+            links: HashMap::new(),
+            order: BTreeMap::new(),
+            shared: HashMap::new(),
+            next: 0,
+            swept: Instant::now(),
+        };
         Pool { idle: Mutex::new(idle) }
     }
 
     /// An open connection to `origin` at one of `addresses`, or at any where these are not known, if there is one.
-    pub(crate) fn take(&self, origin: &Arc<Origin>, addresses: Option<&[SocketAddr]>, now: Instant) -> Option<Link> {
-        let is_there = |link: &Link| addresses.is_none_or(|addresses| addresses.contains(&link.peer));
+    pub(crate) fn take(&self, origin: &Arc<Origin>, addresses: Option<&[SocketAddr]>, now: Instant) -> Option<Line> {
+        let is_there = |peer: SocketAddr| addresses.is_none_or(|addresses| addresses.contains(&peer));
+        if origin.https
+            && let Some(channels) = self.idle.lock().shared.get_mut(origin)
+        {
+            channels.retain(|channel| channel.is_of_use(now) && is_there(channel.peer));
+            if let Some(channel) = channels.iter().find(|channel| channel.has_room()) {
+                return Some(Line::Shared(Lease::of(channel)));
+            }
+        }
         loop {
             let mut rested = self.idle.lock().take(origin)?;
-            if !rested.is_overdue(now) && is_there(&rested.link) && rested.link.is_idle() {
-                return Some(rested.link);
+            if !rested.is_overdue(now) && is_there(rested.link.peer) && rested.link.is_idle() {
+                return Some(Line::Own(rested.link));
             }
         }
     }
 
-    /// Keeps `link`, if it can be used again.
-    pub(crate) fn put(&self, origin: &Arc<Origin>, mut link: Link, now: Instant) {
+    /// Lets others have places on the connection that `lease` is one on.
+    pub(crate) fn share(&self, origin: &Arc<Origin>, lease: &Lease) {
+        let mut idle = self.idle.lock();
+        // Beyond the bounds it serves this request alone.
+        if idle.shared.values().map(Vec::len).sum::<usize>() < IDLE_MAX {
+            let channels = idle.shared.entry(Arc::clone(origin)).or_default();
+            if channels.len() < IDLE_PER_ORIGIN_MAX {
+                channels.push(Arc::clone(lease.channel()));
+            }
+        }
+    }
+
+    /// Keeps a connection of one's own, if it can be used again. A place on a shared one becomes free.
+    pub(crate) fn put(&self, origin: &Arc<Origin>, line: Line, now: Instant) {
+        let Line::Own(mut link) = line else { return };
         if now.saturating_duration_since(link.opened) < CONNECTION_AGE_MAX && link.is_idle() {
             self.idle.lock().put(origin, link, now);
         }
@@ -71,7 +102,9 @@ impl Pool {
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.idle.lock().order.len()
+        let (idle, now) = (self.idle.lock(), Instant::now());
+        let resting = idle.shared.values().flatten().filter(|channel| channel.is_idle() && channel.is_of_use(now));
+        idle.order.len() + resting.count()
     }
 }
 
@@ -89,7 +122,7 @@ impl Idle {
         Some(rested)
     }
 
-    fn put(&mut self, origin: &Arc<Origin>, link: Link, now: Instant) {
+    fn put(&mut self, origin: &Arc<Origin>, link: Box<Link>, now: Instant) {
         if self.links.get(origin).is_some_and(|queue| queue.len() >= IDLE_PER_ORIGIN_MAX) {
             self.drop_oldest(&Arc::clone(origin));
         }
@@ -116,7 +149,11 @@ impl Idle {
 
     fn sweep(&mut self, now: Instant) {
         self.swept = now;
-        let Idle { links, order, .. } = self;
+        let Idle { links, order, shared, .. } = self;
+        shared.retain(|_, channels| {
+            channels.retain(|channel| channel.is_of_use(now));
+            !channels.is_empty()
+        });
         links.retain(|_, queue| {
             queue.retain_mut(|resting| {
                 let keep = !resting.is_overdue(now) && resting.link.is_idle();

@@ -14,7 +14,7 @@ use postrider_core::fact::Record;
 use postrider_core::machine::Entropy;
 use postrider_core::profile::Profile;
 use postrider_core::{Millis, Time, limits};
-use postrider_dispatch::{AddressPolicy, CidrError, Config, TlsError};
+use postrider_dispatch::{AddressPolicy, CidrError, Config, Http2, TlsError};
 use postrider_log::journal::{self, OpenError, Report};
 use postrider_log::memory::Memory;
 use postrider_log::{ClaimError, Claimed, EventLog, LogId, LogKind, LogReader, LogWriter, sled_log};
@@ -61,6 +61,8 @@ pub struct EngineOptions {
     pub listeners: Vec<SocketAddr>,
     /// Whether plain http is refused.
     pub https_only: bool,
+    /// Whether https receivers may choose HTTP/2.
+    pub http2: bool,
     /// PEM texts of certificate authorities that are trusted beside the public ones.
     pub extra_roots: Vec<String>,
     /// What a new log on disk is kept as; `None` for a journal, and for whatever is there. Another than is there is refused.
@@ -86,6 +88,7 @@ impl Default for EngineOptions {
             egress_allow: Vec::new(),
             listeners: Vec::new(),
             https_only: false,
+            http2: true,
             extra_roots: Vec::new(),
             log: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
@@ -164,7 +167,8 @@ impl Engine {
         let node = SystemEntropy::new().next_u64();
         let policy = AddressPolicy::from_words(&options.egress_allow)?;
         options.listeners.iter().for_each(|listener| policy.listens_at(*listener));
-        let dispatch = Arc::new(Config::new(policy, options.https_only, &options.extra_roots)?);
+        let http2 = if options.http2 { Http2::Offered } else { Http2::Off };
+        let dispatch = Arc::new(Config::speaking(http2, policy, options.https_only, &options.extra_roots)?);
         match &options.data {
             None => {
                 let log = Memory::new(new_log_id()).claim(SHARD, node, clock::wall())?;

@@ -43,6 +43,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether https receivers are asked to choose between HTTP/2 and HTTP/1.1 (the default), or get HTTP/1.1.
+    pub fn http2(mut self, http2: bool) -> EngineBuilder {
+        self.options.http2 = http2;
+        self
+    }
+
     /// Trusts a certificate authority, given as PEM, beside the public ones.
     pub fn trust(mut self, pem: impl Into<String>) -> EngineBuilder {
         self.options.extra_roots.push(pem.into());

@@ -52,7 +52,7 @@ fn is_named(value: &Value) -> bool {
 
 impl Settings {
     /// Every key, and its value if it is named, else null or an empty list. Secrets are masked.
-    fn values(&self) -> [(&'static str, Value); 22] {
+    fn values(&self) -> [(&'static str, Value); 23] {
         let size = |bytes: Option<u64>| json!(bytes.map(size_text));
         let duration = |duration: Option<Duration>| json!(duration.map(duration_text));
         let path = |path: &PathBuf| path.display().to_string();
@@ -75,6 +75,7 @@ impl Settings {
             ("log", json!(self.log)),
             ("egress.allow", json!(egress.allow)),
             ("egress.https_only", json!(egress.https_only)),
+            ("egress.http2", json!(egress.http2)),
             ("egress.addresses", json!(egress.addresses)),
             ("egress.ca_files", json!(egress.ca_files.iter().map(path).collect::<Vec<_>>())),
             ("permits.global", json!(permits.global)),

@@ -51,6 +51,7 @@ fn sample(key: &str, folder: &Path) -> (String, Value) {
         "log" => text("sled"),
         "egress.allow" => list("10.0.0.0/8"),
         "egress.https_only" => ("true".into(), json!(true)),
+        "egress.http2" => ("false".into(), json!(false)),
         "egress.addresses" => list("198.51.100.7"),
         "egress.ca_files" => {
             let path = folder.join("ca.pem");
@@ -79,7 +80,7 @@ fn every_documented_choice_is_shown_with_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let text = shown(folder.path(), &[], &[]);
     let documented = documented();
-    assert_eq!(documented.len(), 21);
+    assert_eq!(documented.len(), 23);
     let lines: Vec<&str> = text.lines().skip(2).collect();
     assert_eq!(lines.len(), documented.len(), "{text}");
     for (line, Documented { key, default, .. }) in lines.iter().zip(documented) {

@@ -44,9 +44,14 @@ impl Dns {
     }
 
     pub async fn answering(say: impl Fn(&Question) -> Say + Send + Sync + 'static) -> Dns {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        let address = udp.local_addr().expect("it is bound");
-        let tcp = TcpListener::bind(address).await.expect("the same port is free");
+        // A port that is free for one protocol may be in use for the other.
+        let (udp, tcp, address) = loop {
+            let udp = UdpSocket::bind("127.0.0.1:0").await.expect("loopback has a free port");
+            let address = udp.local_addr().expect("it is bound");
+            if let Ok(tcp) = TcpListener::bind(address).await {
+                break (udp, tcp, address);
+            }
+        };
         let (asked, say) = (Arc::new(AtomicUsize::new(0)), Arc::new(say));
         let (count, answer) = (Arc::clone(&asked), Arc::clone(&say));
         tokio::spawn(async move {

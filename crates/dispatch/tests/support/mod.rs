@@ -14,6 +14,9 @@ use postrider_dispatch::{AddressPolicy, Answer, Config, Dispatched, Dispatcher, 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+pub mod frames;
+pub mod secure;
+
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// Long enough for loopback on a busy machine.
 pub const PATIENT: Duration = Duration::from_secs(10);
@@ -173,5 +176,6 @@ pub fn assert_failure(answer: &Answer, kind: ErrorKind) -> &str {
     assert_eq!(failure.kind, kind, "{}", failure.message);
     assert!(failure.message.starts_with(&format!("{}: ", kind.as_str())), "{}", failure.message);
     assert!(!failure.message.contains("hidden"), "{}", failure.message);
+    assert!(failure.message.contains("; "), "it tells a person what to do: {}", failure.message);
     &failure.message
 }
