@@ -19,7 +19,10 @@ fn offered(script: &str, words: &[&str]) -> Vec<String> {
         quoted.join(" "),
         words[at - 1]
     );
-    let output = Command::new("bash").args(["--norc", "-c", &format!("{script}\n{ask}")]).output().unwrap();
+    // The script is longer than an argument may be.
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&path, format!("{script}\n{ask}")).unwrap();
+    let output = Command::new("bash").arg("--norc").arg(path.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
@@ -34,6 +37,7 @@ fn bash_takes_the_script_and_completes_commands_and_options() {
 
     assert_eq!(offered(&script, &["postrider", "ba"]), ["backup"]);
     assert_eq!(offered(&script, &["postrider", "log", "sa"]), ["salvage"]);
+    assert_eq!(offered(&script, &["postrider", "delivery", "retry-"]), ["retry-failed"]);
     assert_eq!(offered(&script, &["postrider", "serve", "--retention-"]), ["--retention-bytes"]);
     assert_eq!(offered(&script, &["postrider", "config", "show", "--js"]), ["--json"]);
 }
