@@ -11,11 +11,14 @@ mod deliveries;
 mod events;
 mod form;
 mod live;
+mod overview;
 mod page;
 mod parts;
+mod plot;
 mod replays;
 mod session;
 mod sign_in;
+mod system;
 mod webhook_form;
 mod webhook_log;
 mod webhooks;
@@ -39,6 +42,7 @@ pub fn pages() -> Router<Api> {
         .route("/dashboard/live", get(live::watch))
         .route("/dashboard/sign-in", post(sign_in::begin))
         .route("/dashboard/sign-out", post(sign_in::end))
+        .route("/dashboard/overview", get(overview::show))
         .route("/dashboard/webhooks/new", get(webhook_form::blank).post(webhook_form::create))
         .route("/dashboard/webhooks/{id}", get(webhook_log::show))
         .route("/dashboard/webhooks/{id}/edit", get(webhook_form::edit).post(webhook_form::change))
@@ -53,6 +57,7 @@ pub fn pages() -> Router<Api> {
         .route("/dashboard/deliveries/{id}/retry", post(deliveries::retry))
         .route("/dashboard/events", get(events::list))
         .route("/dashboard/events/{id}", get(events::show))
+        .route("/dashboard/server", get(system::show))
         .route("/dashboard/workspaces", post(workspaces::create))
         .route("/dashboard/workspaces/{id}", get(workspaces::show).post(workspaces::rename))
         .route("/dashboard/workspaces/{id}/delete", get(workspaces::confirm_delete).post(workspaces::delete))

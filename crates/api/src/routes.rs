@@ -10,6 +10,7 @@ pub mod logs;
 mod operations;
 mod publish;
 mod replays;
+mod stats;
 mod webhooks;
 mod workspaces;
 
@@ -31,6 +32,8 @@ pub fn all() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::test))
         .routes(routes!(logs::list))
         .routes(routes!(health::get))
+        .routes(routes!(stats::get))
+        .routes(routes!(stats::get_webhook))
         .routes(routes!(publish::publish, events::list))
         .routes(routes!(events::get, events::erase))
         .routes(routes!(events::explain))

@@ -7,6 +7,7 @@ pub mod health;
 pub mod log;
 pub mod publish;
 pub mod replay;
+pub mod stats;
 pub mod webhook;
 pub mod workspace;
 

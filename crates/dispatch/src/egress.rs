@@ -36,6 +36,11 @@ pub struct AddressPolicy {
 }
 
 impl AddressPolicy {
+    /// What is open although the table refuses it.
+    pub fn allowed(&self) -> impl Iterator<Item = &Opening> {
+        self.open.iter()
+    }
+
     /// The table, opened by the configuration's words: ranges, addresses, `loopback`, `private`; each with a port behind it, or with
     /// none for all ports.
     ///

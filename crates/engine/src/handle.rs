@@ -1,5 +1,6 @@
 //! The handle: what others hold of a running engine. Cheap to clone; everything that can be asked of it is a method, no channel is seen.
 
+mod inspect;
 mod reads;
 mod replays;
 mod signing;
@@ -25,6 +26,7 @@ use crate::keyring::Keyring;
 use crate::shared::Shared;
 use crate::worker::Work;
 
+pub use inspect::{EgressRules, EngineFigures};
 pub use reads::{AttemptDetail, DeliveryDetail, EventDetail, EventSummary, SentRequest};
 pub use replays::ReplayProgress;
 pub use webhooks::{SavedWebhook, TestReport};

@@ -37,8 +37,8 @@ mod writer;
 
 pub use clock::{Clock, ClockMode, EngineClock, Hands, SystemHands};
 pub use handle::{
-    AttemptDetail, DeliveryDetail, EventDetail, EventSummary, Handle, NewKey, Refused, ReplayProgress, SavedWebhook,
-    SentRequest, TestReport, new_admin_key, new_session_token,
+    AttemptDetail, DeliveryDetail, EgressRules, EngineFigures, EventDetail, EventSummary, Handle, NewKey, Refused,
+    ReplayProgress, SavedWebhook, SentRequest, TestReport, new_admin_key, new_session_token,
 };
 pub use intake::{EventDraft, IntakeError, check as check_event};
 pub use keyring::{Keyring, KeyringError};
@@ -49,5 +49,6 @@ pub use shard::Retention;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
     Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, ListName, LogEntry, LogFilter, Page,
-    PageQuery, ReplayCount, Subject, Verdict, WebhookHealth, WindowFigures, paginate, read_cursor,
+    PageQuery, Pending, ReplayCount, Slot, Statistics, Subject, Verdict, WebhookHealth, WebhookSeries, WindowFigures,
+    paginate, read_cursor,
 };

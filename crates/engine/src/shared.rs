@@ -43,6 +43,8 @@ pub struct Shared {
     pub stored: Arc<Stored>,
     /// Events that were erased a moment ago, with attempts of them perhaps about to be sent.
     pub erased: RwLock<RecentlyErased>,
+    /// Attempts in flight, as the writer has told them last.
+    pub in_flight: AtomicU64,
     /// Attempts as they end.
     pub live: Live,
     /// Why the engine has stopped, once it has.

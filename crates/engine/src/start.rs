@@ -274,6 +274,7 @@ impl Engine {
             stored: Arc::clone(&stored),
             records,
             erased: RwLock::default(),
+            in_flight: AtomicU64::new(0),
             live: Live::default(),
             poison: Poison::new(),
         });

@@ -100,6 +100,14 @@ impl Stored {
         *self.state.write() = if is_below { State::Down } else { State::Nothing };
     }
 
+    /// Unfinished deliveries that the store has; `None` where there is no store that could be asked.
+    pub fn pending_len(&self) -> Option<u64> {
+        match &*self.state.read() {
+            State::Open(store) => Some(store.read().asleep_len()),
+            State::Nothing | State::Down => None,
+        }
+    }
+
     /// Why the store is to be set aside, if a reader has found that it is.
     pub fn doubt(&self) -> Option<String> {
         self.doubt.lock().take()

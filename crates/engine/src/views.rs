@@ -11,6 +11,7 @@ mod lists;
 mod look;
 mod page;
 mod past;
+mod statistics;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -30,11 +31,12 @@ use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceI
 pub use explain::{Explanation, Verdict};
 use health::Old;
 pub(crate) use health::Summary;
-pub use health::{WebhookHealth, WindowFigures};
+pub use health::{Slot, WebhookHealth, WindowFigures};
 pub use lists::{DeliveryFilter, EventFilter, LogFilter};
 pub use look::Look;
 pub use page::{Cursor, CursorError, ListName, Page, PageQuery, paginate, read_cursor};
 pub use past::ReplayCount;
+pub use statistics::{Pending, Statistics, WebhookSeries};
 use tail::Tail;
 
 use crate::snapshot::Known;
@@ -290,5 +292,11 @@ impl Views {
     /// How a webhook of this workspace is doing at `now`, which is no earlier than the last fact; `None` when there is no such webhook.
     pub fn health(&self, workspace: WorkspaceId, webhook: WebhookId, now: Time) -> Option<WebhookHealth> {
         self.health.get(&webhook).filter(|(of, _)| *of == workspace).map(|(_, summary)| summary.told(now))
+    }
+
+    /// What came of a webhook's attempts over time; `None` when there is no such webhook.
+    pub fn series(&self, workspace: WorkspaceId, webhook: WebhookId, now: Time) -> Option<WebhookSeries> {
+        let known = self.health.get(&webhook).filter(|(of, _)| *of == workspace);
+        known.map(|(_, summary)| WebhookSeries::of(summary.windows(), now))
     }
 }

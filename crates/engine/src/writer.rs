@@ -387,6 +387,7 @@ impl<W: LogWriter> Writer<W> {
         let (in_flight, ready) = (scheduler.in_flight(), scheduler.ready_len());
         // Those that only the store knows of, too.
         let asleep = (pending as usize).saturating_sub(ready + in_flight as usize);
+        self.shared.in_flight.store(u64::from(in_flight), Ordering::Relaxed);
         metering::level(&Levels { pending, in_flight, ready, asleep, events: self.shard.overlay().len() });
     }
 }

@@ -53,6 +53,16 @@ fn workspaces_and_keys_are_made_named_limited_revoked_and_deleted() {
     other.go("/dashboard/events");
     other.wait_for("Sign in");
 
+    browser.press("Server");
+    browser.press("Snaily snaily");
+    browser.wait_for("removed: nothing sends it again, and its payload is erased");
+    for words in ["127.0.0.0/8", "Workspaces\n1", "X-Snaily-Token", "12h, 12h", "Attempts in flight\n0"] {
+        assert!(browser.text().contains(words), "{words} in {}", browser.text());
+    }
+    other.go("/dashboard/server");
+    assert!(!other.text().contains("127.0.0.0/8"), "only the admin key sees it");
+
+    browser.go(&page);
     browser.press("Delete");
     browser.fill("Write its id to confirm", "something else");
     browser.press("Delete workspace");

@@ -62,6 +62,7 @@ fn pages(stage: &Stage) -> Vec<(&'static str, String)> {
     let replay = replay.data()["replayId"].as_str().unwrap().to_owned();
     vec![
         ("webhooks", "/".to_owned()),
+        ("overview", "/dashboard/overview".to_owned()),
         ("webhook", down.clone()),
         ("webhook-refused-filter", format!("{down}?statusCode=x")),
         ("webhook-new", "/dashboard/webhooks/new".to_owned()),
@@ -93,6 +94,7 @@ fn every_page_can_be_looked_at_read_aloud_and_held_in_one_hand() {
     look(browser, "admin", "/", &mut faults);
     let workspace = browser.run("return document.querySelector('main table a').getAttribute('href')", &[]);
     let workspace = workspace.as_str().unwrap();
+    look(browser, "admin-server", "/dashboard/server", &mut faults);
     look(browser, "admin-workspace", workspace, &mut faults);
     look(browser, "admin-workspace-delete", &format!("{workspace}/delete"), &mut faults);
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -9,6 +9,7 @@ mod driver;
 mod hostile;
 mod looks;
 mod one_webhook;
+mod overview;
 mod plain;
 mod sign_in;
 mod story;

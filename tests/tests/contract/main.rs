@@ -21,6 +21,7 @@ mod receiver;
 mod replay;
 mod snaily;
 mod standard;
+mod stats;
 mod try_out;
 mod validation;
 mod webhooks;

@@ -49,7 +49,7 @@ impl IntoResponse for PageError {
         let body = html! {
             h1 { "That did not work" }
             (faults(&error))
-            p { a href="/" { "Back to the overview" } }
+            p { a href="/" { "Back to the first page" } }
         };
         refusal(&error, frame("Refused", None, None, body))
     }
@@ -86,7 +86,12 @@ pub fn member(who: &Member, notice: Option<Notice>, title: &str, body: Markup) -
 
 /// The same, before it is an answer.
 pub fn member_page(who: &Member, notice: Option<Notice>, title: &str, body: Markup) -> Markup {
-    let links = [("/", "Webhooks"), ("/dashboard/deliveries", "Deliveries"), ("/dashboard/events", "Events")];
+    let links = [
+        ("/", "Webhooks"),
+        ("/dashboard/overview", "Overview"),
+        ("/dashboard/deliveries", "Deliveries"),
+        ("/dashboard/events", "Events"),
+    ];
     let place = format!("{} ({})", who.workspace.name, who.profile.title);
     let nav = Nav { session: &who.session, links: &links, place };
     frame(title, Some(nav), notice, body)
@@ -99,7 +104,11 @@ pub fn operator(who: &Operator, notice: Option<Notice>, title: &str, body: Marku
 
 /// The same, before it is an answer.
 pub fn operator_page(who: &Operator, notice: Option<Notice>, title: &str, body: Markup) -> Markup {
-    let nav = Nav { session: &who.session, links: &[("/", "Workspaces")], place: "admin key".to_owned() };
+    let nav = Nav {
+        session: &who.session,
+        links: &[("/", "Workspaces"), ("/dashboard/server", "Server")],
+        place: "admin key".to_owned(),
+    };
     frame(title, Some(nav), notice, body)
 }
 

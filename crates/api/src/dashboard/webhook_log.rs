@@ -9,10 +9,11 @@ use postrider_core::attempt::Outcome;
 use postrider_core::policy::format_delay;
 use postrider_core::profile::EventTypes;
 use postrider_core::webhook::Webhook;
-use postrider_engine::{LogFilter, PageQuery, WebhookHealth, WindowFigures, public_key_text};
+use postrider_engine::{LogFilter, PageQuery, WebhookHealth, WebhookSeries, WindowFigures, public_key_text};
 
 use super::access::{Member, Seen};
 use super::form::{At, filter};
+use super::overview::{attempts as attempts_over_time, hours_ago, latency, minutes_ago};
 use super::page::{self, PageError, faults, token};
 use super::parts::{
     attempts, choice, field, maybe_time, pager, percent, state, time, time_field, troubleshooting, type_field,
@@ -32,6 +33,7 @@ pub async fn show(
 ) -> Result<Response, PageError> {
     let webhook = find(&api, who.id(), id)?;
     let health = api.handle().health(who.id(), id).await?.ok_or_else(|| ApiError::not_found("webhook"))?;
+    let series = api.handle().series(who.id(), id).await?.ok_or_else(|| ApiError::not_found("webhook"))?;
     let warnings = api.handle().warnings(&webhook).await;
     let words = Words::of(&who.profile.name);
     let (parameters, asked) = asked(&who, &uri);
@@ -50,7 +52,10 @@ pub async fn show(
         (head(&who, &webhook))
         @for warning in &warnings { p.warning { (warning) } }
         (settings(&who, &webhook))
-        div #health data-live { (figures(&health)) }
+        div #health data-live {
+            (figures(&health))
+            @if health.day.attempts > 0 { (over_time(&series)) }
+        }
         @if who.may_change() { (actions(&who, &webhook)) }
         h2 #deliveries { "Delivery log" }
         (filters(&who, &parameters))
@@ -148,6 +153,19 @@ fn figures(health: &WebhookHealth) -> Markup {
         table {
             thead { tr { th { "Last" } th { "Attempts" } th { "Success" } th { "p50" } th { "p95" } th { "p99" } } }
             tbody { @for (name, window) in windows { (window_row(name, window)) } }
+        }
+    }
+}
+
+/// The last hour where there was anything in it, else the last day.
+fn over_time(series: &WebhookSeries) -> Markup {
+    let is_recent = series.minutes.iter().any(|slot| slot.figures.attempts > 0);
+    let (ago, slots) = if is_recent { (minutes_ago(), &series.minutes) } else { (hours_ago(), &series.quarters) };
+    let title = if is_recent { "Attempts by the minute" } else { "Attempts by the quarter of an hour" };
+    html! {
+        div.plots {
+            (attempts_over_time(title, &ago, slots, series.now, Vec::new()))
+            (latency("How long they took", &ago, slots, series.now))
         }
     }
 }

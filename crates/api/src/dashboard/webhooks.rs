@@ -1,4 +1,4 @@
-//! The overview: a workspace's webhooks with their health at a glance; and what is done to one by a button.
+//! The first page: a workspace's webhooks with their health at a glance; and what is done to one by a button.
 
 use axum::extract::State;
 use axum::http::Uri;
@@ -7,12 +7,13 @@ use maud::{Markup, html};
 use postrider_core::draft::{self, Field, WebhookDraft};
 use postrider_core::webhook::Webhook;
 use postrider_core::{WebhookId, WorkspaceId};
-use postrider_engine::{ListName, PageQuery, TestReport, WebhookHealth, paginate};
+use postrider_engine::{ListName, PageQuery, TestReport, WebhookHealth, WebhookSeries, WindowFigures, paginate};
 
 use super::access::{Member, Posted, Seen};
 use super::form::{At, filter};
 use super::page::{self, PageError, redirect, token};
 use super::parts::{maybe_time, message, pager, percent, state, troubleshooting};
+use super::plot;
 use super::session::Notice;
 use super::words::Words;
 use crate::error::ApiError;
@@ -20,7 +21,7 @@ use crate::limits::WEBHOOKS_SHOWN;
 use crate::query::PageParameters;
 use crate::state::Api;
 
-/// The overview.
+/// The first page.
 pub async fn list(api: &Api, who: &Member, notice: Option<Notice>, uri: &Uri) -> Result<Response, PageError> {
     let asked = filter::<PageParameters>(uri)?.page_query(ListName::Webhooks)?;
     let query = PageQuery { page_size: WEBHOOKS_SHOWN, ..asked };
@@ -32,14 +33,16 @@ pub async fn list(api: &Api, who: &Member, notice: Option<Notice>, uri: &Uri) ->
     let page = paginate(ListName::Webhooks, query, places, |_| true);
     let mut rows = Vec::with_capacity(page.items.len());
     for webhook in &page.items {
-        rows.push((*webhook, api.handle().health(who.id(), webhook.id).await?));
+        let health = api.handle().health(who.id(), webhook.id).await?;
+        let series = api.handle().series(who.id(), webhook.id).await?;
+        rows.push((*webhook, health.zip(series)));
     }
     let body = html! {
         div.head {
             h1 { "Webhooks" }
             @if who.may_change() { a.button href="/dashboard/webhooks/new" { "Add webhook" } }
         }
-        div #overview data-live {
+        div #webhooks data-live {
             @if rows.is_empty() {
                 p.empty { "There is no webhook yet. Add one, and what is published from then on goes to its URL." }
             } @else {
@@ -51,11 +54,14 @@ pub async fn list(api: &Api, who: &Member, notice: Option<Notice>, uri: &Uri) ->
     Ok(page::member(who, notice, "Webhooks", body))
 }
 
-fn table(rows: &[(&std::sync::Arc<Webhook>, Option<WebhookHealth>)]) -> Markup {
+/// A webhook and how it is doing; nothing where it was deleted between two looks.
+type Row<'a> = (&'a std::sync::Arc<Webhook>, Option<(WebhookHealth, WebhookSeries)>);
+
+fn table(rows: &[Row<'_>]) -> Markup {
     html! {
         table {
             thead { tr {
-                th { "Webhook" } th { "State" } th { "Success, 1 h" } th { "p95" } th { "Pending" } th { "Next attempt (UTC)" }
+                th { "Webhook" } th { "State" } th { "Last 24 h" } th { "Success, 1 h" } th { "p95" } th { "Pending" } th { "Next attempt (UTC)" }
                 th { "Failed in a row" }
             } }
             @for (webhook, health) in rows {
@@ -67,7 +73,8 @@ fn table(rows: &[(&std::sync::Arc<Webhook>, Option<WebhookHealth>)]) -> Markup {
                         }
                         td data-label="State" { (state(if webhook.settings.enabled { "on" } else { "off" })) }
                         @match health {
-                            Some(health) => {
+                            Some((health, series)) => {
+                                td data-label="Last 24 h" { (spark(series)) }
                                 td data-label="Success, 1 h" {
                                     (percent(health.hour.succeeded, health.hour.attempts))
                                     @if health.hour.attempts > 0 {
@@ -83,12 +90,25 @@ fn table(rows: &[(&std::sync::Arc<Webhook>, Option<WebhookHealth>)]) -> Markup {
                                 td data-label="Failed in a row" { (health.consecutive_failures) }
                             }
                             // Deleted between the two looks.
-                            None => td colspan="5" { span.none { "gone" } },
+                            None => td colspan="6" { span.none { "gone" } },
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// The attempts of the last 24 hours, half an hour a bar.
+fn spark(series: &WebhookSeries) -> Markup {
+    let failed = |figures: &WindowFigures| figures.attempts - figures.succeeded;
+    let bars = series.quarters.rchunks(2).rev().map(|pair| {
+        pair.iter().fold((0, 0), |(good, bad), slot| (good + slot.figures.succeeded, bad + failed(&slot.figures)))
+    });
+    let bars: Vec<(u64, u64)> = bars.collect();
+    let (good, bad) = bars.iter().fold((0, 0), |(good, bad), bar| (good + bar.0, bad + bar.1));
+    html! {
+        span.spark role="img" aria-label={ (good + bad) " attempts, " (bad) " failed" } { (plot::spark(&bars)) }
     }
 }
 

@@ -75,12 +75,16 @@ impl From<&WebhookHealth> for HealthView {
             consecutive_failures: health.consecutive_failures,
             last_success_at: health.last_success_at.map(|at| at.to_string()),
             last_failure_at: health.last_failure_at.map(|at| at.to_string()),
-            windows: WindowsView {
-                five_minutes: WindowView::from(&health.five_minutes),
-                hour: WindowView::from(&health.hour),
-                day: WindowView::from(&health.day),
-            },
+            windows: WindowsView::of([&health.five_minutes, &health.hour, &health.day]),
         }
+    }
+}
+
+impl WindowsView {
+    /// Of the last five minutes, the last hour and the last 24.
+    pub fn of(windows: [&WindowFigures; 3]) -> WindowsView {
+        let [five_minutes, hour, day] = windows.map(WindowView::from);
+        WindowsView { five_minutes, hour, day }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::metering;
 use crate::outgoing::{self, Secrets};
 use crate::stored::StoredError;
 use crate::views::{
-    DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Look, Page, PageQuery, Subject,
-    WebhookHealth,
+    DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Look, Page, PageQuery, Statistics,
+    Subject, WebhookHealth, WebhookSeries,
 };
 use crate::worker::headers_text;
 
@@ -188,6 +188,23 @@ impl Handle {
     pub async fn health(&self, workspace: WorkspaceId, webhook: WebhookId) -> Result<Option<WebhookHealth>, Refused> {
         self.projected().await?;
         Ok(self.0.shared.views.read().health(workspace, webhook, self.0.clock.now()))
+    }
+
+    /// What came of a webhook's attempts over time; `None` when there is no such webhook.
+    ///
+    /// # Errors
+    /// When the views are too far behind.
+    pub async fn series(&self, workspace: WorkspaceId, webhook: WebhookId) -> Result<Option<WebhookSeries>, Refused> {
+        self.projected().await?;
+        Ok(self.0.shared.views.read().series(workspace, webhook, self.0.clock.now()))
+    }
+
+    /// How a workspace is doing; `None` when there is no such workspace.
+    ///
+    /// # Errors
+    /// When the views are too far behind, or its events cannot be counted.
+    pub async fn statistics(&self, workspace: WorkspaceId) -> Result<Option<Statistics>, Refused> {
+        self.look(move |look, handle| look.statistics(workspace, handle.0.clock.now())).await
     }
 
     /// Unfinished deliveries of all webhooks by tier: as many attempts of their present schedule have failed as the place in the list says.

@@ -15,8 +15,8 @@ use postrider_core::Time;
 use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 
-pub use windows::WindowFigures;
-use windows::Windows;
+pub(super) use windows::Windows;
+pub use windows::{Slot, WindowFigures};
 
 /// How a webhook is doing. A window is counted in whole buckets: it begins with the minute (that of 24 hours: with the quarter of an hour)
 /// in which its first moment lies, and an attempt belongs to the bucket in which it began.
@@ -128,6 +128,27 @@ impl Summary {
     /// Its pending deliveries by tier.
     pub(super) fn by_tier(&self) -> &[u64] {
         &self.pending.by_tier
+    }
+
+    /// How many deliveries are pending.
+    pub(super) fn pending(&self) -> u64 {
+        self.pending.count
+    }
+
+    /// When they are due, rounded down as [`WebhookHealth::next_attempt_at`] is, and how many at each time; in order.
+    pub(super) fn dues(&self) -> impl Iterator<Item = (Time, u64)> {
+        let shift = self.pending.shift;
+        self.pending.by_due.iter().map(move |(due, count)| (Time(due << shift), *count))
+    }
+
+    /// Failed attempts since the last one that succeeded.
+    pub(super) fn consecutive_failures(&self) -> u64 {
+        self.consecutive_failures
+    }
+
+    /// Its attempts over time.
+    pub(super) fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     /// An attempt ended; `now` is the time of its record.

@@ -34,6 +34,15 @@ pub struct WindowFigures {
     pub p99: Option<Millis>,
 }
 
+/// What came of the attempts that began in one minute, or in one quarter of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// When it begins.
+    pub start: Time,
+    /// Its attempts.
+    pub figures: WindowFigures,
+}
+
 /// Buckets by number, counted from 1970.
 #[derive(Debug, Decode, Default, Encode, PartialEq)]
 pub struct Windows {
@@ -87,6 +96,32 @@ impl Windows {
     pub fn day(&self, now: Time) -> WindowFigures {
         let first = first_quarter(now);
         sum(self.quarters.range(first..).chain(self.minutes.range(first * MINUTES_IN_QUARTER..)))
+    }
+
+    /// The last hour by the minute, oldest first, those without an attempt too.
+    pub fn by_minute(&self, now: Time) -> Vec<Slot> {
+        let minutes = before(now, HOUR) / MINUTE..=now.0 / MINUTE;
+        minutes
+            .map(|n| Slot { start: Time(n * MINUTE), figures: sum(self.minutes.get_key_value(&n).into_iter()) })
+            .collect()
+    }
+
+    /// The last 24 hours by the quarter of an hour, oldest first, those without an attempt too.
+    pub fn by_quarter(&self, now: Time) -> Vec<Slot> {
+        let slot = |n: u64| {
+            let minutes = self.minutes.range(n * MINUTES_IN_QUARTER..(n + 1) * MINUTES_IN_QUARTER);
+            Slot { start: Time(n * QUARTER), figures: sum(self.quarters.get_key_value(&n).into_iter().chain(minutes)) }
+        };
+        (first_quarter(now)..=now.0 / QUARTER).map(slot).collect()
+    }
+
+    /// Counts the attempts of another, too; `now` is no earlier than all that both have.
+    pub fn add(&mut self, other: &Windows, now: Time) {
+        let pairs = [(&mut self.minutes, &other.minutes), (&mut self.quarters, &other.quarters)];
+        for (all, some) in pairs {
+            some.iter().for_each(|(n, bucket)| all.entry(*n).or_default().add(bucket));
+        }
+        self.age(now);
     }
 
     /// Merges minutes that no hour from now on asks for into their quarters, and forgets quarters that no day asks for.
@@ -161,6 +196,27 @@ mod tests {
         }
         assert_eq!((windows.minutes.len(), windows.quarters.len()), (75, 92));
         assert_eq!(counts(&windows, START + 3 * DAY - MINUTE), [6, 61, 24 * 60 + 15]);
+    }
+
+    #[test]
+    fn two_added_up_tell_by_the_slot_what_their_windows_tell() {
+        let (mut all, mut some) = (Windows::default(), Windows::default());
+        for minute in 0..2 * 24 * 60 {
+            let at = Time(START + minute * MINUTE);
+            let one = if minute % 3 == 0 { &mut all } else { &mut some };
+            one.note(at, Millis(minute % 40), minute % 2 == 0, at);
+        }
+        let now = Time(START + 2 * DAY + 3 * MINUTE);
+        all.add(&some, now);
+        for (slots, window, len, grain) in
+            [(all.by_minute(now), all.hour(now), 61, MINUTE), (all.by_quarter(now), all.day(now), 97, QUARTER)]
+        {
+            assert_eq!(slots.len(), len);
+            assert!(slots.windows(2).all(|pair| pair[1].start.0 - pair[0].start.0 == grain));
+            assert_eq!(slots.iter().map(|slot| slot.figures.attempts).sum::<u64>(), window.attempts);
+            assert_eq!(slots.iter().map(|slot| slot.figures.succeeded).sum::<u64>(), window.succeeded);
+        }
+        assert_eq!((all.hour(now).attempts, all.minutes.len() <= 75), (57, true));
     }
 
     proptest! {
