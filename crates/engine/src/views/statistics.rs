@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn the_worst_failed_most_and_then_longest() {
         let trouble = |failed, in_a_row, id| Trouble { failed, in_a_row, webhook: WebhookId(id) };
-        let mut all = vec![trouble(0, 9, 1), trouble(3, 1, 2), trouble(3, 2, 3)];
+        let mut all = [trouble(0, 9, 1), trouble(3, 1, 2), trouble(3, 2, 3)];
         all.sort_unstable_by(|a, b| b.cmp(a));
         assert_eq!(all.iter().map(|trouble| trouble.webhook.0).collect::<Vec<_>>(), [3, 2, 1]);
     }
