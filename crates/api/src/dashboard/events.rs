@@ -5,7 +5,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use maud::{Markup, html};
 use postrider_core::EventId;
-use postrider_engine::{EventDetail, EventSummary, Explanation};
+use postrider_engine::{EventDetail, EventSummary, Explanation, Verdict};
 
 use super::access::{Member, Seen};
 use super::deliveries;
@@ -79,7 +79,9 @@ pub async fn show(
 ) -> Result<Response, PageError> {
     let found = api.handle().event(who.id(), id.clone()).await?;
     let detail = found.ok_or_else(|| ApiError::not_found("event"))?;
-    let explained = api.handle().explain(who.id(), id, None).await?.unwrap_or_default();
+    let mut explained = api.handle().explain(who.id(), id, None).await?.unwrap_or_default();
+    // Webhooks that were gone by then explain nothing, and their pages are gone, too.
+    explained.retain(|explanation| explanation.verdict != Verdict::Deleted);
     let body = html! {
         h1 { "Event " code { (detail.event.id) } }
         (facts(&detail))

@@ -181,7 +181,7 @@ impl Handle {
         let fault = |message: String| FieldError::new("url", message);
         let target = Target::parse(url, self.0.dispatch.https_only()).map_err(|error| fault(error.to_string()))?;
         let checked = self.0.dispatch.policy().check_target(&target);
-        checked.map_err(|refused| fault(refused.to_string()))?;
+        checked.map_err(|refused| fault(format!("is not taken: {refused}")))?;
         Ok(target.host().to_owned())
     }
 

@@ -59,8 +59,8 @@ fn verdict(history: &History, event: &Event) -> Verdict {
 }
 
 impl Look<'_> {
-    /// What became of an event for each webhook that there is or was when it came, or for the one that is named; `None` when there is no such
-    /// event, or no such webhook ever was.
+    /// What became of an event for each webhook that there is or was, or for the one that is named; `None` when there is no such event, or no
+    /// such webhook ever was. Webhooks that were deleted are among them for as long as anything is kept of them.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -77,8 +77,7 @@ impl Look<'_> {
             return Ok(views.explain_one(&event, &cells, webhook).map(|explanation| vec![explanation]));
         }
         let histories = views.directory.histories_in(workspace);
-        let concerned = histories.filter(|(_, history)| history.deleted().is_none_or(|at| at > event.at));
-        Ok(concerned.map(|(webhook, _)| views.explain_one(&event, &cells, webhook)).collect())
+        Ok(histories.map(|(webhook, _)| views.explain_one(&event, &cells, webhook)).collect())
     }
 }
 
