@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::body::{self, check_encoding, is_of_type};
@@ -51,6 +52,11 @@ fn malformed() -> ApiError {
 
 /// A JSON object.
 pub struct Json<T>(pub T);
+
+/// No body, or an empty object: what is sent to a request that has nothing to say must not be thought heard.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// A JSON object, or no body at all for the default.
 pub struct OptionalJson<T>(pub T);

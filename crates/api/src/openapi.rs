@@ -67,9 +67,7 @@ pub enum AcceptedForms {
 
 /// Errors of requests without a body.
 pub struct Errors;
-/// Errors of those that the state can refuse.
-pub struct Conflicts;
-/// Errors of requests with a JSON body.
+/// Errors of requests with a JSON body, and of those that the state can refuse.
 pub struct BodyErrors;
 /// Errors of publishing.
 pub struct PublishErrors;
@@ -109,12 +107,6 @@ const BATCH: (&str, &str) = ("422", "Nothing was accepted. Of a batch, data says
 impl IntoResponses for Errors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         responses(&COMMON)
-    }
-}
-
-impl IntoResponses for Conflicts {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(COMMON.iter().chain([&CONFLICT]))
     }
 }
 

@@ -148,7 +148,7 @@ impl WebhookDraft {
     fn check_campaigns(&self, profile: &Profile, faults: &mut Faults) {
         let Some(ids) = self.campaign_ids.value() else { return };
         if !profile.has_campaigns && !ids.is_empty() {
-            faults.add("campaignIds", format!("the profile {} has no campaigns", profile.name));
+            faults.add("campaignIds", format!("must be empty: the profile {} has no campaigns", profile.name));
         }
         faults.at_most("campaignIds", ids.len(), limits::CAMPAIGN_IDS_MAX);
         for (i, id) in ids.iter().enumerate() {
@@ -161,7 +161,7 @@ impl WebhookDraft {
             return;
         };
         if !profile.has_custom_fields && !fields.is_empty() {
-            faults.add("customFields", format!("the profile {} has no custom fields", profile.name));
+            faults.add("customFields", format!("must be empty: the profile {} has no custom fields", profile.name));
         }
         faults.at_most("customFields", fields.len(), limits::CUSTOM_FIELDS_MAX);
         for (i, field) in fields.iter().enumerate() {
@@ -178,7 +178,8 @@ impl WebhookDraft {
             return;
         }
         let Some(rule) = &profile.secret else {
-            return faults.add("secret", format!("the profile {} has no secret header", profile.name));
+            return faults
+                .add("secret", format!("must be left out: the profile {} has no secret header", profile.name));
         };
         let (min, max) = (rule.chars_min, rule.chars_max);
         if !(min..=max).contains(&secret.chars().count()) {
@@ -196,7 +197,7 @@ impl WebhookDraft {
             let field = format!("headers.{name}");
             if !is_header_name(name) {
                 // The name itself may hold anything, so it is not repeated.
-                faults.add("headers", "a header's name must be 1 to 128 letters, digits, or - _ . and the like");
+                faults.add("headers", "has a name that is not 1 to 128 letters, digits, or - _ . and the like");
                 continue;
             }
             let secret_header = profile.secret.as_ref().map(|rule| &*rule.header);

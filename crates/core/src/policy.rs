@@ -72,10 +72,13 @@ pub fn parse_delay(text: &str) -> Result<Millis, ParseDelayError> {
     }
 }
 
-/// Writes a delay in the largest unit that holds it whole: `90s` stays `90s`, `300s` becomes `5m`.
+/// Writes a delay in the largest unit that holds it whole: `90s` stays `90s`, `300s` becomes `5m`. One day is `24h`, as schedules that are
+/// published have it.
 pub fn format_delay(delay: Millis) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
-    let (size, unit) = units.into_iter().find(|(size, _)| delay.0.is_multiple_of(*size)).unwrap_or((1, "ms"));
+    const DAY: u64 = 86_400_000;
+    let units = [(DAY, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+    let fits = |size: u64| delay.0.is_multiple_of(size) && (size < DAY || delay.0 > DAY);
+    let (size, unit) = units.into_iter().find(|(size, _)| fits(*size)).unwrap_or((1, "ms"));
     format!("{}{unit}", delay.0 / size)
 }
 

@@ -214,7 +214,7 @@ impl Profile {
             EventTypes::Any(any) => any.pattern.matches(event_type).then_some(&any.shape),
         };
         let Some(shape) = shape else {
-            return fault("type", format!("the profile {} has no such event type", self.name));
+            return fault("type", format!("is not an event type of the profile {}", self.name));
         };
         let Ok(text) = std::str::from_utf8(data) else {
             return fault("data", "is not UTF-8".into());

@@ -49,6 +49,33 @@ fn metrics_are_prometheus_text_without_labels_of_tenants() {
 }
 
 #[test]
+fn every_figure_is_documented_and_every_documented_figure_is_there() {
+    let stage = Stage::failing("genesy", 500);
+    let id = stage.webhook(&["EMAIL_SENT"], json!({ "retryPolicy": { "delays": [] } }));
+    stage.webhook(&["EMAIL_SENT"], slow_policy());
+    stage.publish(&email("e1"));
+    stage.wait_for_delivery("e1", "exhausted");
+    let replay = json!({ "since": "2020-01-01T00:00:00Z", "only": "failed" });
+    stage.client.post(&format!("/v1/webhooks/{id}/replay"), &replay).expect(202);
+    stage.wait_for_logs(id, 2);
+    let table = include_str!("../../../docs/metrics.md");
+    let row = |line: &str| {
+        let (name, rest) = line.strip_prefix("| `postrider_")?.split_once("` | ")?;
+        ["counter", "gauge", "histogram"].iter().any(|kind| rest.starts_with(kind)).then(|| name.to_owned())
+    };
+    let mut documented: Vec<_> = table.lines().filter_map(row).collect();
+    documented.sort_unstable();
+    let text = within(Duration::from_secs(5), "the store has committed", || {
+        let text = stage.client.send("GET", "/metrics", &[], b"").expect(200).text;
+        text.contains("postrider_store_commit_seconds").then_some(text)
+    });
+    let name = |line: &str| line.strip_prefix("# TYPE postrider_")?.split(' ').next().map(str::to_owned);
+    let mut shown: Vec<_> = text.lines().filter_map(name).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, documented);
+}
+
+#[test]
 fn the_openapi_document_names_every_route_that_answers() {
     let stage = Stage::new("genesy");
     let document = stage.client.get("/openapi.json").expect(200).body;

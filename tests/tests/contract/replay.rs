@@ -358,6 +358,8 @@ fn a_replay_is_paused_resumed_and_cancelled() {
     let (stage, webhook) = slow_after(600, Duration::from_millis(100));
     let (id, matched, _) = begin(&stage, webhook, "all");
     assert_eq!(matched, 600);
+    // Its first step is made behind its answer.
+    within(Duration::from_secs(10), "a first step", || (get(&stage, &id)["created"] != 0).then_some(()));
     let paused = steer(&stage, &id, "pause").expect(200);
     assert_eq!((&paused.data()["id"], &paused.data()["state"]), (&json!(id), &json!("paused")));
     let created = paused.data()["created"].as_u64().unwrap();

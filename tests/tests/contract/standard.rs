@@ -78,7 +78,7 @@ fn a_webhook_signs_with_a_secret_that_is_told_once() {
     assert_eq!(webhook["signing"], json!({ "scheme": "v1" }));
     assert_eq!((&webhook["hasSecret"], &webhook["signingPublicKey"]), (&json!(true), &Value::Null));
     assert_eq!(webhook["retryPolicy"]["jitter"], 0.1);
-    let delays = json!(["5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "1d"]);
+    let delays = json!(["5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h"]);
     assert_eq!(webhook["retryPolicy"]["delays"], delays);
 
     let request = delivered(&stage, "order_1:a-B");

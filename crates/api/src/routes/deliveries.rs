@@ -11,8 +11,8 @@ use super::catalogue::known_type;
 use crate::auth::{All, Caller, Read};
 use crate::envelope::{self, List, One};
 use crate::error::ApiError;
-use crate::extract::Id;
-use crate::openapi::{Conflicts, Errors};
+use crate::extract::{Id, Nothing, OptionalJson};
+use crate::openapi::{BodyErrors, Errors};
 use crate::query::{NoQuery, Query, Reader, list_parameters};
 use crate::state::Api;
 use crate::wire::delivery::{DeliveryView, DeliveryWithAttempts};
@@ -78,12 +78,13 @@ pub async fn get(
 
 /// Makes a delivery due now.
 #[utoipa::path(post, operation_id = "retryDelivery", path = "/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = String, Path)),
-    responses((status = 202, description = "Due now.", body = One<DeliveryView>), Conflicts))]
+    responses((status = 202, description = "Due now.", body = One<DeliveryView>), BodyErrors))]
 pub async fn retry(
     State(api): State<Api>,
     caller: Caller<All>,
     Id(key): Id<DeliveryKey>,
     _: NoQuery,
+    _: OptionalJson<Nothing>,
 ) -> Result<Response, ApiError> {
     api.handle().retry(caller.workspace, key).await?;
     let delivery = find(&api, caller.workspace, key).await?;

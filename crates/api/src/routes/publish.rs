@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use postrider_core::EventId;
 use postrider_core::event::NewEvent;
 use postrider_core::ids::EVENT_ID_CHARS_MAX;
 use postrider_core::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
@@ -84,6 +85,7 @@ fn form_of(headers: &HeaderMap) -> Result<Form, ApiError> {
 }
 
 const KEY_HEADER: &str = "Idempotency-Key";
+const KEY_MUST: &str = "must be 1 to 128 of A-Z, a-z, 0-9, _, : and -";
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut keys = headers.get_all(KEY_HEADER).iter();
@@ -91,7 +93,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         (None, _) => Ok(None),
         (Some(key), None) => match key.to_str() {
             Ok(key) => Ok(Some(key.to_owned())),
-            Err(_) => Err(ApiError::field(KEY_HEADER, "must be 1 to 128 of A-Z, a-z, 0-9, _, : and -")),
+            Err(_) => Err(ApiError::field(KEY_HEADER, KEY_MUST)),
         },
         (Some(_), Some(_)) => Err(ApiError::field(KEY_HEADER, "is given twice")),
     }
@@ -131,6 +133,9 @@ impl Publication {
     fn single(&mut self) -> Result<NewEvent, ApiError> {
         let mut event = read_event(&self.body)?;
         if let Some(key) = self.key.take() {
+            if key.parse::<EventId>().is_err() {
+                return Err(ApiError::field(KEY_HEADER, KEY_MUST));
+            }
             let id = event.id.get_or_insert_with(|| key.clone());
             if *id != key {
                 return Err(ApiError::field("id", "differs from the header Idempotency-Key"));

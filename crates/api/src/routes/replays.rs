@@ -9,8 +9,8 @@ use postrider_core::{ReplayId, WebhookId};
 use crate::auth::{All, Caller, Read};
 use crate::envelope::{self, One};
 use crate::error::ApiError;
-use crate::extract::{Id, Json};
-use crate::openapi::{BodyErrors, Conflicts, Errors};
+use crate::extract::{Id, Json, Nothing, OptionalJson};
+use crate::openapi::{BodyErrors, Errors};
 use crate::query::NoQuery;
 use crate::state::Api;
 use crate::wire::replay::{ReplayCounts, ReplaySettings, ReplayView, StartedReplay};
@@ -55,12 +55,13 @@ pub async fn get(
 
 /// Pauses a replay; what it made due goes on.
 #[utoipa::path(post, operation_id = "pauseReplay", path = "/v1/replays/{id}/pause", tag = "replays", params(("id" = String, Path)),
-    responses((status = 200, description = "Paused.", body = One<ReplayView>), Conflicts))]
+    responses((status = 200, description = "Paused.", body = One<ReplayView>), BodyErrors))]
 pub async fn pause(
     State(api): State<Api>,
     caller: Caller<All>,
     Id(id): Id<ReplayId>,
     _: NoQuery,
+    _: OptionalJson<Nothing>,
 ) -> Result<Response, ApiError> {
     let replay = api.handle().change_replay(caller.workspace, id, ReplayState::Paused).await?;
     Ok(envelope::one(StatusCode::OK, "The replay is paused.", ReplayView::from(&replay)))
@@ -68,12 +69,13 @@ pub async fn pause(
 
 /// Lets a paused replay go on.
 #[utoipa::path(post, operation_id = "resumeReplay", path = "/v1/replays/{id}/resume", tag = "replays", params(("id" = String, Path)),
-    responses((status = 200, description = "Running.", body = One<ReplayView>), Conflicts))]
+    responses((status = 200, description = "Running.", body = One<ReplayView>), BodyErrors))]
 pub async fn resume(
     State(api): State<Api>,
     caller: Caller<All>,
     Id(id): Id<ReplayId>,
     _: NoQuery,
+    _: OptionalJson<Nothing>,
 ) -> Result<Response, ApiError> {
     let replay = api.handle().change_replay(caller.workspace, id, ReplayState::Running).await?;
     Ok(envelope::one(StatusCode::OK, "The replay goes on.", ReplayView::from(&replay)))

@@ -58,7 +58,7 @@ async fn the_header_names_a_single_event_and_agrees_with_its_id() {
     assert!(generated["id"].as_str().is_some_and(|id| id.starts_with("evt_")));
     for (content_type, header, body, field) in [
         (JSON, "k2", named, "id"),
-        (JSON, "not an id", nameless, "id"),
+        (JSON, "not an id", nameless, "Idempotency-Key"),
         (JSON, "k1", "[{}]", "Idempotency-Key"),
         (LINES, "k1", named, "Idempotency-Key"),
     ] {

@@ -50,7 +50,7 @@ async fn null_sets_the_default_and_what_is_absent_stays() {
     let data = made.data();
     assert_eq!(data["campaignIds"], json!([7, "7b", 1.5]));
     assert_eq!(data["headers"], json!(["X-A", "X-B"]));
-    assert_eq!(data["retryPolicy"], json!({"delays": ["1500ms", "1d"], "jitter": 0.25}));
+    assert_eq!(data["retryPolicy"], json!({"delays": ["1500ms", "24h"], "jitter": 0.25}));
     assert_eq!((&data["hasSecret"], &data["rateLimit"]), (&json!(true), &json!({"perSecond": 9})));
 
     let path = format!("/v1/webhooks/{}", data["id"]);
