@@ -141,8 +141,7 @@ impl<W: LogWriter> Writer<W> {
             let now = self.clock.now();
             if !waiting.is_empty() || self.shard.has_chores() {
                 let began = Instant::now();
-                let stored = &self.shared.stored;
-                match self.shard.turn(now, &mut entropy, || waiting.next().map(|input| foresee(stored, input))) {
+                match self.shard.turn(now, &mut entropy, || waiting.next()) {
                     Ok(mut turned) => {
                         self.read_for(std::mem::take(&mut turned.again), &mut waiting);
                         metering::count(&turned.records, began.elapsed().as_secs_f64());
@@ -193,7 +192,7 @@ impl<W: LogWriter> Writer<W> {
             let Ok(message) = self.outbox.messages.try_recv() else {
                 break;
             };
-            waiting.take_message(message);
+            waiting.take_message(&self.shared.stored, message);
         }
     }
 
@@ -214,7 +213,7 @@ impl<W: LogWriter> Writer<W> {
             }
             recv(messages) -> message => {
                 if let Ok(message) = message {
-                    waiting.take_message(message);
+                    waiting.take_message(&self.shared.stored, message);
                 }
             }
             recv(stop) -> deadline => {
@@ -392,15 +391,15 @@ impl<W: LogWriter> Writer<W> {
     }
 }
 
-/// Nearly all ids are new, and the store's filters know it: then nothing needs to be read, and the event waits for no loader.
-fn foresee(stored: &Stored, mut input: Input<Token>) -> Input<Token> {
-    if input.prefetch.is_none()
-        && let Command::Publish { workspace, event } = &input.command
-        && let Some(id) = &event.id
-    {
-        input.prefetch = stored.lacks_id(*workspace, id).map(|covered| Prefetch { covered, found: None });
-    }
-    input
+/// What is known of each event, if it is known of all of them that nothing below W has its id: nearly all ids are new, and the store's filters
+/// know it, so that no loader needs to be asked. All of a request go one way, since they stay in their order.
+fn foresee(stored: &Stored, workspace: WorkspaceId, events: &[NewEvent]) -> Vec<Option<Prefetch>> {
+    let foresee = |event: &NewEvent| match &event.id {
+        Some(id) => stored.lacks_id(workspace, id).map(|covered| Some(Prefetch { covered, found: None })),
+        None => Some(None),
+    };
+    let foreseen: Option<Vec<_>> = events.iter().map(foresee).collect();
+    foreseen.unwrap_or_else(|| vec![None; events.len()])
 }
 
 fn take_reports<W: LogWriter>(shard: &mut Shard<W>, waiting: &mut Waiting, reports: Vec<Report>) {
@@ -424,25 +423,34 @@ impl Waiting {
         self.outcomes.pop_front().or_else(|| self.inputs.pop_front())
     }
 
-    fn take_message(&mut self, message: Message) {
+    fn take_message(&mut self, stored: &Stored, message: Message) {
         match message {
             Message::Command(command, sender) => {
                 self.inputs.push_back(Input::new(*command, Token::One(sender)));
             }
-            Message::Publish(workspace, events, sender) => self.take_events(workspace, events, sender),
+            Message::Publish(workspace, events, sender) => {
+                let foreseen = foresee(stored, workspace, &events);
+                self.take_events(workspace, events, foreseen, sender);
+            }
         }
     }
 
-    fn take_events(&mut self, workspace: WorkspaceId, events: Vec<NewEvent>, sender: oneshot::Sender<Vec<Answer>>) {
+    fn take_events(
+        &mut self,
+        workspace: WorkspaceId,
+        events: Vec<NewEvent>,
+        foreseen: Vec<Option<Prefetch>>,
+        sender: oneshot::Sender<Vec<Answer>>,
+    ) {
         let group = Rc::new(RefCell::new(Group {
             answers: vec![Err(Declined::Full); events.len()],
             missing: events.len(),
             bytes: events.iter().map(|event| event.data.len()).sum(),
             sender: Some(sender),
         }));
-        for (place, event) in events.into_iter().enumerate() {
+        for (place, (event, prefetch)) in events.into_iter().zip(foreseen).enumerate() {
             let token = Token::OneOf(Rc::clone(&group), place);
-            self.inputs.push_back(Input::new(Command::Publish { workspace, event }, token));
+            self.inputs.push_back(Input { command: Command::Publish { workspace, event }, prefetch, token });
         }
     }
 }
