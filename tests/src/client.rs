@@ -26,6 +26,8 @@ pub struct Answer {
     pub retry_after: Option<String>,
     /// `Content-Type`, empty when there was none.
     pub content_type: String,
+    /// `Set-Cookie`, if there was one.
+    pub set_cookie: Option<String>,
     /// The body as it came.
     pub text: String,
     /// By name in lower case.
@@ -63,8 +65,11 @@ impl Answer {
 impl Client {
     /// A client of the server at `base`.
     pub fn new(base: &str, key: &str) -> Client {
-        let config =
-            Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(70))).build();
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(70)))
+            .build();
         Client { agent: config.into(), base: base.to_owned(), key: key.to_owned() }
     }
 
@@ -130,6 +135,11 @@ impl Client {
         answer(self.agent.run(request.body(body).expect(unsendable)))
     }
 
+    /// The server that it speaks to.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The key that it sends.
     pub fn key(&self) -> &str {
         &self.key
@@ -145,10 +155,11 @@ fn answer(response: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
     let text = response.body_mut().read_to_string().unwrap_or_default();
     let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let (retry_after, content_type) = (header("retry-after"), header("content-type").unwrap_or_default());
+    let set_cookie = header("set-cookie");
     let headers = response.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
     let headers = headers.collect();
     let body =
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text.clone())) };
-    Answer { status: response.status().as_u16(), body, retry_after, content_type, text, headers }
+    Answer { status: response.status().as_u16(), body, retry_after, content_type, set_cookie, text, headers }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use postrider::{ClockMode, EngineBuilder, LogKind, Profile, SecretString};
+use postrider::{ClockMode, EngineBuilder, LogKind, MasterKey, Profile, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::args;
@@ -36,6 +36,9 @@ pub struct Settings {
     /// The key that manages workspaces; made and kept in DATA/admin.key when not given
     #[arg(long, env = "POSTRIDER_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     admin_key: Option<String>,
+    /// The key that wraps the keys of secrets: 64 hexadecimal digits; made and kept in DATA/master.key when not given
+    #[arg(long, env = "POSTRIDER_MASTER_KEY", value_name = "KEY", hide_env_values = true)]
+    master_key: Option<String>,
     /// Make a workspace `default` with this profile, genesy, snaily or standard, if there is no workspace yet, and print its key once
     #[arg(long, env = "POSTRIDER_INIT", value_name = "PROFILE")]
     init: Option<String>,
@@ -244,6 +247,9 @@ impl Settings {
                 .map_err(|e| Usage(format!("egress.ca_files: {}: {e}", path.display())))?;
             engine = engine.trust(pem);
         }
+        if let Some(key) = &self.master_key {
+            engine = engine.master_key(MasterKey::parse(key).map_err(|error| Usage(format!("master_key: {error}")))?);
+        }
         if let Some(workers) = self.workers {
             engine = engine.workers(workers);
         }
@@ -279,6 +285,9 @@ impl Settings {
         if self.log.as_ref().is_some_and(|log| log.parse::<LogKind>().is_err()) {
             return Err("log: must be journal or sled; how much is said on stderr is log_level".into());
         }
+        if let Some(Err(error)) = self.master_key.as_ref().map(|key| MasterKey::parse(key)) {
+            return Err(format!("master_key: {error}"));
+        }
         let profiles = profiles();
         if self.init.as_ref().is_some_and(|init| !profiles.contains(init)) {
             return Err(format!("init: must be one of {}", profiles.join(", ")));
@@ -297,6 +306,7 @@ impl Settings {
             listen: self.listen.or(file.listen),
             data: self.data.or(file.data),
             admin_key: self.admin_key.or(file.admin_key),
+            master_key: self.master_key.or(file.master_key),
             init: self.init.or(file.init),
             rate_limit: self.rate_limit.or(file.rate_limit),
             event_max: self.event_max.or(file.event_max),
@@ -402,6 +412,7 @@ mod tests {
             ("init = 'genesis'", "init"),
             ("admin_key = ''", "admin_key"),
             ("admin_key = 'two words'", "admin_key"),
+            ("master_key = 'hunter2'", "master_key"),
             ("permits.global = 0", "permits.global"),
         ] {
             let error = settings(toml).check().unwrap_err();

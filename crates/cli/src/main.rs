@@ -26,8 +26,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    Usage, backup, bench, completions, config_show, delivery, demo, emulate, event, key, listen, log, openapi, publish,
-    replay, serve, simulate, sink, webhook, workspace,
+    Usage, backup, bench, completions, config_show, delivery, demo, emulate, event, key, keys, listen, log, openapi,
+    publish, replay, serve, simulate, sink, webhook, workspace,
 };
 
 /// Deliver webhooks: take events over HTTP, send them to whoever wants them, retry by a published schedule, show every attempt.
@@ -62,6 +62,8 @@ enum Command {
     Log(log::Args),
     Backup(backup::Args),
     #[command(subcommand)]
+    Keys(keys::Command),
+    #[command(subcommand)]
     Config(config_show::Command),
     Openapi(openapi::Args),
     Completions(completions::Args),
@@ -94,6 +96,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Log(args) => log::run(args),
         Command::Backup(args) => backup::run(&args),
+        Command::Keys(command) => keys::run(&command),
         Command::Config(command) => config_show::run(&command),
         Command::Openapi(args) => openapi::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

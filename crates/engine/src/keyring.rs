@@ -3,23 +3,30 @@
 //! A key is synced before the fact that names it, and unlinked after the fact that its workspace is gone, so that what was sealed with it
 //! can never be opened again, wherever copies of the log went. Secrets in the clear exist only in requests and in the workers.
 
+mod files;
+mod master;
+mod rotate;
+
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use parking_lot::RwLock;
 use postrider_core::sealed::{Sealed, SealingKeyId};
-use secrecy::{ExposeSecret, SecretBox, SecretString};
+use secrecy::SecretString;
 
 use crate::entropy;
+use files::{file_error, remove_synced, write_synced};
+pub use master::{MasterKey, ParseMasterKeyError};
+pub use rotate::{NewMaster, rotate_master};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
+const KEYS_FOLDER: &str = "keys";
 
 /// All sealing keys of one engine.
 pub struct Keyring {
@@ -31,7 +38,7 @@ enum Home {
     /// Keys live as long as the process: for tests and the simulator.
     Memory,
     /// `keys/<id>` under the data folder.
-    Folder { folder: PathBuf, master: Box<XChaCha20Poly1305> },
+    Folder { folder: PathBuf, master: MasterKey },
 }
 
 /// Why keys can't be had.
@@ -51,6 +58,29 @@ pub enum KeyringError {
         /// Which.
         path: PathBuf,
     },
+    /// The folder's master key is in no file, and none is given.
+    #[error("the master key of {path} is given from outside: name it in POSTRIDER_MASTER_KEY")]
+    NotGiven {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// The master key is gone.
+    #[error("the key file {path} is missing, and without it no key in keys/ can be opened: put it back")]
+    NoMaster {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// One is given though the folder has its own.
+    #[error(
+        "a master key is given, but the folder has its own, {path}: `postrider keys rotate-master` takes it out of the folder"
+    )]
+    TwoMasters {
+        /// The folder's own.
+        path: PathBuf,
+    },
+    /// The new master key is the old one.
+    #[error("the new master key is the present one: nothing was changed")]
+    SameMaster,
 }
 
 /// A secret that can't be opened: its key is gone, or it was sealed with another.
@@ -64,25 +94,24 @@ impl Keyring {
         Keyring { home: Home::Memory, ciphers: RwLock::default() }
     }
 
-    /// The keyring of a data folder: `master.key` and `keys/`, made when they are missing.
+    /// The keyring of a data folder, made when it is missing: `keys/`, and the master key, which is in `master.key` unless it is `given`.
     ///
     /// # Errors
-    /// When a file can't be read or written, or is not what it should be.
-    pub fn open(data: &Path) -> Result<Keyring, KeyringError> {
-        let folder = data.join("keys");
+    /// When a file can't be read or written, or is not what it should be, or the master key is not the one.
+    pub fn open(data: &Path, given: Option<&MasterKey>) -> Result<Keyring, KeyringError> {
+        let folder = data.join(KEYS_FOLDER);
         fs::create_dir_all(&folder).map_err(|e| file_error(&folder, e))?;
-        let master = Box::new(cipher(master_key(&data.join("master.key"))?.expose_secret()));
-        let mut ciphers = HashMap::new();
+        let mut files = Vec::new();
         for entry in fs::read_dir(&folder).map_err(|e| file_error(&folder, e))? {
             let path = entry.map_err(|e| file_error(&folder, e))?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            // What a crash left of a key that was being written has another name.
-            let Some(id) = u64::from_str_radix(name, 16).ok().filter(|_| name.len() == 16) else {
-                continue;
-            };
+            files.extend(is_key_name(&path).map(|id| (id, path)));
+        }
+        let master = master::open(data, given, files.is_empty())?;
+        let mut ciphers = HashMap::new();
+        for (id, path) in files {
             let wrapped = fs::read(&path).map_err(|e| file_error(&path, e))?;
-            let key = unwrap(&master, &wrapped).ok_or_else(|| KeyringError::Unwrap { path: path.clone() })?;
-            ciphers.insert(SealingKeyId(id), cipher(&key));
+            let key = master.unwrap(&wrapped).ok_or(KeyringError::Unwrap { path })?;
+            ciphers.insert(id, cipher(&key));
         }
         Ok(Keyring { home: Home::Folder { folder, master }, ciphers: RwLock::new(ciphers) })
     }
@@ -97,7 +126,7 @@ impl Keyring {
         let (key, id) = bytes.split_at(KEY_BYTES);
         let id = SealingKeyId(id.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
         if let Home::Folder { folder, master } = &self.home {
-            write_synced(&folder.join(id.to_string()), &seal_bytes(master, key))?;
+            write_synced(&folder.join(id.to_string()), &master.wrap(key))?;
         }
         self.ciphers.write().insert(id, cipher(key));
         Ok(id)
@@ -112,11 +141,7 @@ impl Keyring {
         let Home::Folder { folder, .. } = &self.home else {
             return Ok(());
         };
-        let path = folder.join(id.to_string());
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(file_error(&path, e)),
-            _ => sync_folder(folder),
-        }
+        remove_synced(&folder.join(id.to_string()))
     }
 
     /// The keys there are.
@@ -158,73 +183,62 @@ fn seal_bytes(cipher: &XChaCha20Poly1305, clear: &[u8]) -> Vec<u8> {
     [&nonce[..], &sealed].concat()
 }
 
-fn unwrap(master: &XChaCha20Poly1305, wrapped: &[u8]) -> Option<Vec<u8>> {
-    let (nonce, sealed) = wrapped.split_at_checked(NONCE_BYTES)?;
-    master.decrypt(XNonce::from_slice(nonce), sealed).ok().filter(|key| key.len() == KEY_BYTES)
-}
-
-fn master_key(path: &Path) -> Result<SecretBox<[u8]>, KeyringError> {
-    match fs::read(path) {
-        Ok(key) if key.len() == KEY_BYTES => Ok(SecretBox::new(key.into_boxed_slice())),
-        Ok(_) => Err(KeyringError::Unwrap { path: path.into() }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let mut key = vec![0; KEY_BYTES];
-            entropy::fill(&mut key);
-            write_synced(path, &key)?;
-            Ok(SecretBox::new(key.into_boxed_slice()))
-        }
-        Err(e) => Err(file_error(path, e)),
-    }
-}
-
-/// Whole or not at all: written beside, synced, renamed, folder synced. Readable by its owner only.
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), KeyringError> {
-    let beside = path.with_extension("new");
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|e| file_error(path, e))?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
-}
-
-fn sync_folder(folder: &Path) -> Result<(), KeyringError> {
-    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| file_error(folder, e))
-}
-
-fn file_error(path: &Path, source: io::Error) -> KeyringError {
-    KeyringError::File { path: path.into(), source }
+/// Whose file in `keys/` this is. What a crash left of a key that was being written has another name.
+fn is_key_name(path: &Path) -> Option<SealingKeyId> {
+    let name = path.file_name()?.to_str().filter(|name| name.len() == 16)?;
+    u64::from_str_radix(name, 16).ok().map(SealingKeyId)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_is_sealed_opens_after_a_restart_and_not_after_its_key_is_destroyed() {
         let data = tempfile::tempdir().unwrap();
-        let ring = Keyring::open(data.path()).unwrap();
+        let ring = Keyring::open(data.path(), None).unwrap();
         let key = ring.create().unwrap();
         let sealed = ring.seal(key, "hunter2hunter2").unwrap();
         assert!(!sealed.bytes.windows(7).any(|w| w == b"hunter2"));
 
-        let again = Keyring::open(data.path()).unwrap();
+        let again = Keyring::open(data.path(), None).unwrap();
         assert_eq!(again.open_sealed(&sealed).unwrap().expose_secret(), "hunter2hunter2");
         again.destroy(key).unwrap();
         assert!(again.open_sealed(&sealed).is_err());
-        assert!(Keyring::open(data.path()).unwrap().open_sealed(&sealed).is_err());
+        assert!(Keyring::open(data.path(), None).unwrap().open_sealed(&sealed).is_err());
     }
 
     #[test]
     fn key_files_are_for_their_owner_only_and_of_no_use_without_the_master_key() {
         let data = tempfile::tempdir().unwrap();
-        let ring = Keyring::open(data.path()).unwrap();
+        let ring = Keyring::open(data.path(), None).unwrap();
         let path = data.path().join("keys").join(ring.create().unwrap().to_string());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(data.path().join("master.key"), [7; KEY_BYTES]).unwrap();
-        assert!(matches!(Keyring::open(data.path()), Err(KeyringError::Unwrap { .. })));
+        assert!(matches!(Keyring::open(data.path(), None), Err(KeyringError::Unwrap { .. })));
+    }
+    #[test]
+    fn a_given_master_key_is_in_no_file_and_nothing_opens_without_it() {
+        let data = tempfile::tempdir().unwrap();
+        let (key, other) = ("5a".repeat(32), "5b".repeat(32));
+        let (key, other) = (MasterKey::parse(&key).unwrap(), MasterKey::parse(&other).unwrap());
+        let ring = Keyring::open(data.path(), Some(&key)).unwrap();
+        let id = ring.create().unwrap();
+        let sealed = ring.seal(id, "hunter2hunter2").unwrap();
+        assert!(!data.path().join("master.key").exists());
+        let opened = Keyring::open(data.path(), Some(&key)).unwrap().open_sealed(&sealed).unwrap();
+        assert_eq!(opened.expose_secret(), "hunter2hunter2");
+
+        assert!(matches!(Keyring::open(data.path(), None), Err(KeyringError::NotGiven { .. })));
+        assert!(matches!(Keyring::open(data.path(), Some(&other)), Err(KeyringError::Unwrap { .. })));
+        // Without the word that it is given, it is missing; no new one is made in its place.
+        fs::remove_file(data.path().join("master.given")).unwrap();
+        assert!(matches!(Keyring::open(data.path(), None), Err(KeyringError::NoMaster { .. })));
+        assert!(!data.path().join("master.key").exists());
+        fs::write(data.path().join("master.key"), [0x5a; KEY_BYTES]).unwrap();
+        assert!(Keyring::open(data.path(), None).is_ok());
+        assert!(matches!(Keyring::open(data.path(), Some(&key)), Err(KeyringError::TwoMasters { .. })));
     }
 }

@@ -41,7 +41,7 @@ pub use handle::{
     ReplayProgress, SavedWebhook, SentRequest, TestReport, new_admin_key, new_session_token,
 };
 pub use intake::{EventDraft, IntakeError, check as check_event};
-pub use keyring::{Keyring, KeyringError};
+pub use keyring::{Keyring, KeyringError, MasterKey, NewMaster, ParseMasterKeyError, rotate_master};
 pub use live::{Ended, Told, Watch};
 pub use overlay::Overlay;
 pub use postrider_dispatch::public_key_text;

@@ -28,7 +28,7 @@ use crate::entropy::{self, SystemEntropy};
 use crate::handle::{Handle, Inner};
 use crate::inbox::inbox;
 use crate::keeper::{self, Keeping};
-use crate::keyring::{Keyring, KeyringError};
+use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::live::Live;
 use crate::loader::Loader;
 use crate::payloads::Payloads;
@@ -47,6 +47,8 @@ use crate::writer::{PAYLOADS_BYTES_MAX, Writer};
 pub struct EngineOptions {
     /// Where the log and the keys are; `None` keeps everything in memory, for as long as the process lives.
     pub data: Option<PathBuf>,
+    /// What the folder's keys are wrapped by; `None` for the key in the folder.
+    pub master_key: Option<MasterKey>,
     /// Attempts in flight at the most.
     pub permits: Limits,
     /// What engine time goes on with.
@@ -81,6 +83,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         EngineOptions {
             data: None,
+            master_key: None,
             permits: Limits::default(),
             clock: ClockMode::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
@@ -218,7 +221,7 @@ impl Engine {
             tracing::warn!(%torn, "the log's last block is not whole and is dropped: a write that a crash cut off, unless the disk harmed it since");
         }
         // Before the claim, which writes: a start that is refused for its keys leaves the log as it was.
-        let keyring = Keyring::open(data)?;
+        let keyring = Keyring::open(data, options.master_key.as_ref())?;
         let log = match log.claim(SHARD, node, clock::wall()) {
             // On a full disk what is unfinished is still worked on.
             Err(ClaimError::Full) if ballast.release() => open()?.1.claim(SHARD, node, clock::wall())?,

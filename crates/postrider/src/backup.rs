@@ -207,7 +207,7 @@ impl Told {
     }
 
     fn keys_missing(&self, keys: &Keys) -> Vec<String> {
-        let master = self.keys().next().map(|_| MASTER_KEY.to_owned());
+        let master = self.keys().next().filter(|_| !keys.has_master()).map(|_| MASTER_KEY.to_owned());
         master.into_iter().chain(self.keys()).filter(|name| !keys.has(name)).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use postrider_core::Millis;
-use postrider_engine::{ClockMode, EngineOptions, Retention, StartError};
+use postrider_engine::{ClockMode, EngineOptions, MasterKey, Retention, StartError};
 use postrider_log::LogKind;
 
 use crate::{Engine, folder};
@@ -20,6 +20,13 @@ impl EngineBuilder {
     /// The folder for log and keys. Without one everything is in memory, for as long as the process lives.
     pub fn data(mut self, folder: impl AsRef<Path>) -> EngineBuilder {
         self.options.data = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// What the keys of the data folder are wrapped by: the same at each start, and in no file. Without it the folder has a master key of its
+    /// own; [`keys::rotate_master`](crate::keys::rotate_master) goes from one to the other.
+    pub fn master_key(mut self, key: MasterKey) -> EngineBuilder {
+        self.options.master_key = Some(key);
         self
     }
 

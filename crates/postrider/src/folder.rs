@@ -9,13 +9,14 @@ use postrider_log::journal::OpenError;
 
 /// What may lie in a folder in which there is no log yet: what a first start that was cut off leaves, what can be prepared for one, and what
 /// file systems put into an empty volume.
-const HARMLESS: [&str; 10] = [
+const HARMLESS: [&str; 11] = [
     "LOCK",
     "admin.key",
     "ballast",
     "keys",
     "log",
     "lost+found",
+    "master.given",
     "master.key",
     "master.new",
     "postrider.toml",

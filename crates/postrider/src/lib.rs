@@ -39,6 +39,7 @@ pub mod backup;
 mod builder;
 mod folder;
 pub mod inspect;
+pub mod keys;
 mod new_folder;
 pub mod rehearsal;
 pub mod salvage;
@@ -61,9 +62,9 @@ pub use postrider_core::{
 };
 pub use postrider_engine::{
     AttemptDetail, ClockMode, Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, EventDetail, EventDraft,
-    EventFilter, EventSummary, Handle, LogEntry, LogFilter, NewKey, Page, PageQuery, Refused, ReplayCount,
-    ReplayProgress, SavedWebhook, SentRequest, StartError, Stopped, Subject, TestReport, new_admin_key,
-    public_key_text,
+    EventFilter, EventSummary, Handle, LogEntry, LogFilter, MasterKey, NewKey, Page, PageQuery, ParseMasterKeyError,
+    Refused, ReplayCount, ReplayProgress, SavedWebhook, SentRequest, StartError, Stopped, Subject, TestReport,
+    new_admin_key, public_key_text,
 };
 pub use postrider_log::LogKind;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -7,9 +7,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub const MASTER_KEY: &str = "master.key";
+/// Says that the master key is given from outside, and in no file on purpose.
+pub const MASTER_GIVEN: &str = "master.given";
 const KEYS: &str = "keys";
 /// Beside the folder of keys.
-const KEY_FILES: [&str; 2] = [MASTER_KEY, "admin.key"];
+const KEY_FILES: [&str; 3] = [MASTER_KEY, MASTER_GIVEN, "admin.key"];
+/// How often the keys are read while another master key takes its place.
+const READS_MAX: usize = 8;
 
 /// Why a folder could not be made, or a key not be copied.
 #[derive(Debug)]
@@ -52,6 +56,18 @@ impl Keys {
     /// # Errors
     /// When a file can't be read.
     pub fn read(data: &Path) -> Result<Keys, FolderError> {
+        let mut keys = Keys::read_once(data)?;
+        for _ in 1..READS_MAX {
+            let again = Keys::read_once(data)?;
+            if again.files.get(MASTER_KEY) == keys.files.get(MASTER_KEY) {
+                break;
+            }
+            keys = again;
+        }
+        Ok(keys)
+    }
+
+    fn read_once(data: &Path) -> Result<Keys, FolderError> {
         let mut files = BTreeMap::new();
         let mut names: Vec<String> = KEY_FILES.iter().map(|&name| name.to_owned()).collect();
         let folder = data.join(KEYS);
@@ -83,6 +99,11 @@ impl Keys {
     /// Whether this file is among them.
     pub fn has(&self, name: &str) -> bool {
         self.files.contains_key(name)
+    }
+
+    /// Whether the master key is among them, or is in no file on purpose.
+    pub fn has_master(&self) -> bool {
+        self.has(MASTER_KEY) || self.has(MASTER_GIVEN)
     }
 
     /// Lets go of sealing keys that are not `wanted`.

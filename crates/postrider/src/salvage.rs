@@ -15,7 +15,7 @@ pub use postrider_log::journal::{Missing, SalvageProgress as Progress, Salvaged}
 use postrider_log::{Fault, LogId, LogKind};
 
 use crate::inspect::{InspectError, LogFolder};
-use crate::new_folder::{self, FolderError, Keys, MASTER_KEY};
+use crate::new_folder::{self, FolderError, Keys, MASTER_GIVEN, MASTER_KEY};
 
 /// What a salvage has brought.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ impl Salvage {
         self.log.torn.as_ref().is_some_and(foreign)
     }
 
-    /// Whether there was a master key. Without one no secret in the log can be opened.
+    /// Whether there was a master key, or a word that it is given from outside. Without one no secret in the log can be opened.
     pub fn has_master_key(&self) -> bool {
-        self.keys.iter().any(|key| key == MASTER_KEY)
+        self.keys.iter().any(|key| [MASTER_KEY, MASTER_GIVEN].contains(&&**key))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod emulate;
 pub mod event;
 pub mod key;
+pub mod keys;
 pub mod listen;
 pub mod log;
 pub mod openapi;

@@ -52,7 +52,7 @@ fn is_named(value: &Value) -> bool {
 
 impl Settings {
     /// Every key, and its value if it is named, else null or an empty list. Secrets are masked.
-    fn values(&self) -> [(&'static str, Value); 23] {
+    fn values(&self) -> [(&'static str, Value); 24] {
         let size = |bytes: Option<u64>| json!(bytes.map(size_text));
         let duration = |duration: Option<Duration>| json!(duration.map(duration_text));
         let path = |path: &PathBuf| path.display().to_string();
@@ -61,6 +61,7 @@ impl Settings {
             ("listen", json!(self.listen.map(|address| address.to_string()))),
             ("data", json!(self.data.as_ref().map(path))),
             ("admin_key", json!(self.admin_key.as_ref().map(|_| "***"))),
+            ("master_key", json!(self.master_key.as_ref().map(|_| "***"))),
             ("init", json!(self.init)),
             ("rate_limit", json!(self.rate_limit)),
             ("event_max", size(self.event_max)),
