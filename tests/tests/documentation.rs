@@ -158,7 +158,8 @@ fn the_dashboard_of_grafana_shows_every_metric_and_none_that_is_not_there() {
         scrape().lines().any(|line| line == zero).then_some(())
     });
     client.post("/v1/events", &json!({ "type": "EMAIL_SENT", "data": {} })).expect(202);
-    within(Duration::from_secs(20), "each is told", || {
+    // The last ones come with the first commit of the store, which waits for a disk that others may be using.
+    within(Duration::from_secs(60), "each is told", || {
         let missing: Vec<_> = documented().difference(&told(&scrape())).cloned().collect();
         missing.is_empty().then_some(())
     });
