@@ -8,16 +8,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use postrider_core::Position;
 use postrider_core::command::Command;
 
-use crate::shard::{self, Below, Found, Loaded, Prefetch, Wanted};
-use crate::shared::Records;
+use crate::shard::{self, Below, Loaded, Prefetch, Wanted};
 
-/// Bytes of payloads that are read with what the shard wants; whoever needs one of the others reads it when it is sent.
-const PAYLOADS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// After something could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -29,20 +24,10 @@ enum Request {
 
 /// What was read.
 pub enum Read {
-    /// What the shard wanted, with payloads of what will soon be sent; `None` when it could not be read.
-    Loaded(Option<(Loaded, Vec<Beside>)>),
+    /// What the shard wanted; `None` when it could not be read.
+    Loaded(Option<Loaded>),
     /// The commands of one turn, each with what was read for it, if that could be read.
     Commands(Vec<(Command, Option<Prefetch>)>),
-}
-
-/// The payload of an event.
-pub struct Beside {
-    /// Whose.
-    pub event: Position,
-    /// The fact beside which it lies.
-    pub at: Position,
-    /// Its bytes.
-    pub payload: Bytes,
 }
 
 /// The writer's end. The thread ends when this is dropped.
@@ -58,14 +43,14 @@ impl Loader {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn start<B>(below: Arc<B>, records: Arc<dyn Records>) -> std::io::Result<Loader>
+    pub fn start<B>(below: Arc<B>) -> std::io::Result<Loader>
     where
         B: Below<Error: Display> + Send + Sync + ?Sized + 'static,
     {
         let (requests, asked) = unbounded();
         let (answering, answers) = unbounded();
         let thread = std::thread::Builder::new().name("loader".into()).spawn(move || {
-            asked.iter().try_for_each(|request| answering.send(read(&*below, &*records, request)).ok());
+            asked.iter().try_for_each(|request| answering.send(read(&*below, request)).ok());
         })?;
         Ok(Loader { requests, answers, thread })
     }
@@ -88,12 +73,9 @@ impl Loader {
     }
 }
 
-fn read<B: Below<Error: Display> + ?Sized>(below: &B, records: &dyn Records, request: Request) -> Read {
+fn read<B: Below<Error: Display> + ?Sized>(below: &B, request: Request) -> Read {
     match request {
-        Request::Wanted(wanted) => Read::Loaded(or_pause(shard::load(below, &wanted)).map(|loaded| {
-            let payloads = payloads(records, &loaded.found);
-            (loaded, payloads)
-        })),
+        Request::Wanted(wanted) => Read::Loaded(or_pause(shard::load(below, &wanted))),
         Request::Commands(commands) => {
             let mut covered = or_pause(below.covered());
             let read = commands.into_iter().map(|command| {
@@ -105,22 +87,6 @@ fn read<B: Below<Error: Display> + ?Sized>(below: &B, records: &dyn Records, req
             Read::Commands(read.collect())
         }
     }
-}
-
-/// Of deliveries that are about to be sent. What can't be read is found out, and told, when it is sent.
-fn payloads(records: &dyn Records, found: &Found) -> Vec<Beside> {
-    let (Found::Due { deliveries, .. } | Found::Backlog { deliveries, .. }) = found else { return Vec::new() };
-    let (mut read, mut bytes) = (Vec::new(), 0);
-    for recalled in deliveries.iter().filter_map(|(_, recalled)| recalled.as_ref()) {
-        if bytes >= PAYLOADS_BYTES_MAX {
-            break;
-        }
-        if let Ok(Some(payload)) = records.payload(recalled.payload) {
-            bytes += payload.len();
-            read.push(Beside { event: recalled.event.at, at: recalled.payload, payload });
-        }
-    }
-    read
 }
 
 fn or_pause<T>(read: Result<T, impl Display>) -> Option<T> {

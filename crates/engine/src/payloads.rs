@@ -1,4 +1,4 @@
-//! Payloads of deliveries that wait in RAM for an attempt, so that it need not be read back from the log for them.
+//! Payloads of events that were accepted lately, so that a first attempt need not read them back from the log.
 
 use std::collections::{HashMap, VecDeque};
 

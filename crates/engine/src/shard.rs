@@ -496,10 +496,9 @@ impl<W: LogWriter> Shard<W> {
         }
     }
 
-    /// How many deliveries of an event are in the schedule.
-    pub fn waiting_for(&self, event: Position) -> usize {
-        let cells = self.overlay.recalled(event).map_or(&[][..], |recalled| &recalled.cells);
-        cells.iter().filter(|cell| self.scheduler.residency(cell.key).is_some()).count()
+    /// How many deliveries an event has here.
+    pub fn deliveries_of(&self, event: Position) -> usize {
+        self.overlay.recalled(event).map_or(0, |recalled| recalled.cells.len())
     }
 
     /// An attempt was not made, since its webhook changed before the request was written: it waits for its turn again.

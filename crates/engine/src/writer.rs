@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::entropy::SystemEntropy;
 use crate::inbox::{Answer, Declined, Message, Outbox};
 use crate::keyring::Keyring;
-use crate::loader::{Beside, Loader, Read};
+use crate::loader::{Loader, Read};
 use crate::metering::{self, Levels};
 use crate::payloads::Payloads;
 use crate::poison::PoisonOnPanic;
@@ -47,7 +47,7 @@ const COLLECT_MAX: usize = 32_768;
 const RETAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often the levels are told.
 const LEVELS_EVERY: Duration = Duration::from_millis(200);
-/// Payloads at hand for deliveries that wait in RAM.
+/// Payloads at hand for first attempts.
 pub const PAYLOADS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Everything that the writer's thread owns.
@@ -236,12 +236,7 @@ impl<W: LogWriter> Writer<W> {
 
     fn take_read(&mut self, waiting: &mut Waiting, read: Read) {
         match read {
-            Read::Loaded(Some((loaded, payloads))) => {
-                self.shard.loaded(loaded);
-                for Beside { event, at, payload } in payloads {
-                    self.payloads.put(at, payload, self.shard.waiting_for(event));
-                }
-            }
+            Read::Loaded(Some(loaded)) => self.shard.loaded(loaded),
             Read::Loaded(None) => self.shard.not_loaded(),
             Read::Commands(commands) => {
                 let tokens = waiting.parked.pop_front().unwrap_or_default();
@@ -290,7 +285,7 @@ impl<W: LogWriter> Writer<W> {
             cancelling.for_each(|event| self.shared.erased.write().note(event));
             self.shared.durable.store(end, Ordering::Release);
             for (event, payload) in turned.payloads {
-                self.payloads.put(event, payload, self.shard.waiting_for(event));
+                self.payloads.put(event, payload, self.shard.deliveries_of(event));
             }
             for key in turned.destroyed {
                 if let Err(error) = self.keyring.destroy(key) {
