@@ -83,6 +83,17 @@ impl Client {
         answer(self.agent.get(self.url(path)).header("x-api-key", &self.key).call())
     }
 
+    /// A number that the server tells of itself, by the name of a metric without labels. `None`: the engine has just started and has not
+    /// said it yet.
+    ///
+    /// # Panics
+    /// When it is not a number.
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        let text = self.get("/metrics").expect(200).text;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        Some(value.parse::<f64>().expect("a metric is a number") as u64)
+    }
+
     /// GET of an answer that has no end: its lines as they come.
     ///
     /// # Panics

@@ -16,13 +16,6 @@ const DELAY: Duration = Duration::from_secs(1);
 /// Of so many retries one fails again.
 const FAILING: u64 = 10;
 
-/// A number that the server tells of itself.
-fn metric(server: &Server, name: &str) -> u64 {
-    let told = server.admin().get("/metrics").expect(200).text;
-    let value = told.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-    value.unwrap_or_default() as u64
-}
-
 /// A webhook with this delay, and then three short ones.
 fn subscribe(client: &Client, url: &str, event_type: &str, first: Duration) -> Value {
     let delays: Vec<_> = [first, DELAY, DELAY, DELAY].iter().map(|delay| format!("{}s", delay.as_secs())).collect();
@@ -64,7 +57,7 @@ fn what_is_overdue_is_sent_once_and_in_order_and_holds_nothing_up() {
     for first in (0..overdue / 2).step_by(100) {
         publish(&client, "EMAIL_SENT", (first..(first + 100).min(overdue / 2)).map(|n| format!("e{n}")));
     }
-    let asleep = || (metric(&server, "postrider_asleep") == overdue).then_some(());
+    let asleep = || (server.admin().metric("postrider_asleep") == Some(overdue)).then_some(());
     within(first_delay, "all sleep", asleep);
     for (path, id) in &hooks {
         client.patch(&format!("/v1/webhooks/{id}"), &json!({ "url": slow.url(path) })).expect(200);

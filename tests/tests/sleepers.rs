@@ -11,19 +11,12 @@ use serde_json::{Value, json};
 const DELIVERIES: u64 = 5_000;
 const BATCH: u64 = 500;
 
-/// `None`: the engine has just started and has not said yet.
-fn gauge(client: &Client, name: &str) -> Option<u64> {
-    let text = client.get("/metrics").expect(200).text;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    Some(value.parse::<f64>().unwrap() as u64)
-}
-
 /// All of them sleep, and the writer has let go of them.
 fn sleeps(server: &Server, client: &Client, sink: &Sink) {
     within(Duration::from_secs(30), "nothing of what sleeps is in RAM", || {
-        (gauge(client, "postrider_events_in_memory") == Some(0)).then_some(())
+        (client.metric("postrider_events_in_memory") == Some(0)).then_some(())
     });
-    assert_eq!(gauge(client, "postrider_pending"), Some(DELIVERIES));
+    assert_eq!(client.metric("postrider_pending"), Some(DELIVERIES));
     let pending = client.get("/v1/deliveries?status=pending&pageSize=1").expect(200);
     assert_eq!(pending.body["meta"]["total"], DELIVERIES);
     assert_eq!(client.get("/v1/webhooks/1/health").expect(200).data()["pending"], DELIVERIES);
