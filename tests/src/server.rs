@@ -1,5 +1,6 @@
 //! The real binary on a folder of its own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -40,8 +41,20 @@ impl Server {
 
     /// The same at an address of one's choice.
     pub fn start_at(listen: &str, data: &Path, options: &[&str], environment: &[(&str, &str)]) -> Server {
+        Server::launch(listen, data, options, environment, Stdio::inherit())
+    }
+
+    /// With these options alone, and its log in a file.
+    pub fn start_telling(data: &Path, options: &[&str], log: File) -> Server {
+        Server::launch("127.0.0.1:0", data, options, &[], log.into())
+    }
+
+    fn launch(listen: &str, data: &Path, options: &[&str], environment: &[(&str, &str)], log: Stdio) -> Server {
         let mut command = Command::new(binary());
-        command.args(["serve", "--listen", listen, "--log-level", "warn"]);
+        command.args(["serve", "--listen", listen]).stderr(log);
+        if !options.contains(&"--log-level") {
+            command.args(["--log-level", "warn"]);
+        }
         command.arg("--data").arg(data).args(["--admin-key", ADMIN_KEY]).args(options);
         command.envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
@@ -50,8 +63,7 @@ impl Server {
         let ready = ready.unwrap_or_else(|| panic!("the server ended before it was ready: {:?}", child.wait()));
         // What it says later is read, so that it never waits for us.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let base =
-            ready.split([' ', ',']).find(|word| word.starts_with("http://")).expect("the line names the address");
+        let base = ready.split([' ', ',']).find(|word| word.contains("://")).expect("the line names the address");
         Server { child, base: base.to_owned(), data: data.to_owned() }
     }
 

@@ -20,6 +20,8 @@ use crate::envelope;
 pub enum Code {
     /// 400: the body is not JSON, or did not arrive whole.
     MalformedJson,
+    /// 400: plain http on a port that speaks TLS.
+    HttpsRequired,
     /// 401: no key, or one that is not known.
     Unauthorized,
     /// 403: the key may not do this.
@@ -50,7 +52,7 @@ impl Code {
     /// The status that goes with it.
     pub fn status(self) -> StatusCode {
         match self {
-            Code::MalformedJson => StatusCode::BAD_REQUEST,
+            Code::MalformedJson | Code::HttpsRequired => StatusCode::BAD_REQUEST,
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
             Code::Forbidden => StatusCode::FORBIDDEN,
             Code::NotFound => StatusCode::NOT_FOUND,

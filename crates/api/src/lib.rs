@@ -20,6 +20,7 @@ mod request_id;
 mod routes;
 mod serve;
 mod state;
+mod tls;
 mod wire;
 
 use axum::Router;
@@ -31,6 +32,7 @@ use crate::error::{ApiError, Code};
 pub use metrics::{PrometheusHandle, RecorderError, install_recorder};
 pub use serve::serve;
 pub use state::{Api, ApiOptions};
+pub use tls::{Tls, TlsError};
 
 /// All routes over a running engine.
 pub fn router(api: Api) -> Router {

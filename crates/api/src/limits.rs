@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Connections that are open at once; more wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 4_096;
+/// From a connection to the end of its TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request's head has to be there within this time of the connection being idle. It bounds idle keep-alive as well.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A request's body has to be there within this time.

@@ -5,21 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::CONNECTION;
+use axum::response::IntoResponse;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use postrider_engine::Handle;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::error::{ApiError, Code};
 use crate::limits::{CONNECTIONS_MAX, HEAD_TIMEOUT, METRICS_UPKEEP, SHUTDOWN_GRACE};
 use crate::metrics::PrometheusHandle;
 use crate::state::{Api, ApiOptions};
+use crate::tls::{Greeted, Tls};
 
 /// Serves the API until `shutdown` is ready; then takes no more connections, lets requests that have begun end for a few seconds, and
-/// returns when no connection is left. From the call on nothing is delivered to where `listener` listens.
+/// returns when no connection is left. With [`ApiOptions::tls`] it speaks https, else http. From the call on nothing is delivered to where `listener` listens.
 pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, shutdown: impl Future<Output = ()>) {
     // Whoever listens knows where. Without an address there is nothing to deliver to either.
     if let Ok(here) = listener.local_addr() {
@@ -27,7 +32,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, s
     }
     let metrics = options.metrics.clone();
     let api = Api::new(handle, options);
-    let router = crate::router(api.clone());
+    let door = Door { tls: api.options().tls.clone(), router: crate::router(api.clone()) };
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -46,9 +51,9 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, s
             Some(_) = connections.join_next() => continue,
             accepted = next => accepted,
         };
-        let connection = connection(stream, router.clone(), stopping.clone());
+        let (door, stopping) = (door.clone(), stopping.clone());
         connections.spawn(async move {
-            connection.await;
+            door.receive(stream, stopping).await;
             drop(slot);
         });
     }
@@ -87,9 +92,42 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<()>) {
-    // Without it small answers are late; a connection that is gone already shows below.
-    let _ = stream.set_nodelay(true);
+/// What a connection is received with.
+#[derive(Clone)]
+struct Door {
+    tls: Option<Tls>,
+    router: Router,
+}
+
+impl Door {
+    async fn receive(self, stream: TcpStream, mut stopping: watch::Receiver<()>) {
+        // Without it small answers are late; a connection that is gone already shows below.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = self.tls else {
+            return connection(stream, self.router, stopping).await;
+        };
+        let greeted = tokio::select! {
+            greeted = tls.greet(stream) => greeted,
+            _ = stopping.changed() => return,
+        };
+        match greeted {
+            Greeted::Tls(session) => connection(*session, self.router, stopping).await,
+            Greeted::Plain(stream) => connection(stream, Router::new().fallback(speak_tls), stopping).await,
+            Greeted::Nothing => {}
+        }
+    }
+}
+
+/// To whoever speaks plain http where TLS is spoken.
+async fn speak_tls() -> impl IntoResponse {
+    let error = ApiError::new(Code::HttpsRequired, "This port speaks TLS; use https:// in the address.");
+    ([(CONNECTION, "close")], error)
+}
+
+async fn connection<S>(stream: S, router: Router, mut stopping: watch::Receiver<()>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -11,6 +11,7 @@ use crate::limits::{BODIES_KIB_MAX, WATCHERS_MAX};
 use crate::metrics::PrometheusHandle;
 use crate::rate::RateLimit;
 use crate::request_id::RequestIds;
+use crate::tls::Tls;
 
 /// How the API is to be.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct ApiOptions {
     pub egress_addresses: Vec<String>,
     /// What `/metrics` renders; see [`crate::install_recorder`]. Without it there are no figures.
     pub metrics: Option<PrometheusHandle>,
+    /// What [`serve`](crate::serve) begins TLS with; without it it speaks plain http.
+    pub tls: Option<Tls>,
 }
 
 /// The state behind the router. Cheap to clone.

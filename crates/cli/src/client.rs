@@ -5,6 +5,7 @@
 mod address;
 mod connection;
 mod problem;
+mod trust;
 pub mod wire;
 
 use anyhow::{Context, anyhow, bail};
@@ -22,6 +23,7 @@ use crate::limits::{API_ANSWER_BYTES_MAX, API_ANSWER_WAIT_MAX};
 pub use address::Address;
 pub use connection::{Connection, SendError};
 pub use problem::{Problem, printable, problem};
+pub use trust::Trust;
 
 /// What the command line calls itself.
 pub const AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::args;
 use crate::commands::Usage;
+use crate::commands::serve::Files;
 use crate::logging::Format;
 
 pub use shown::{Layer, Row};
@@ -81,9 +82,24 @@ pub struct Settings {
     #[arg(long, env = "POSTRIDER_LOG", value_name = "KIND")]
     log: Option<String>,
     #[command(flatten)]
+    tls: Tls,
+    #[command(flatten)]
     egress: Egress,
     #[command(flatten)]
     permits: Permits,
+}
+
+/// The server's own certificate.
+#[derive(clap::Args, Clone, Deserialize, Default)]
+#[command(next_help_heading = "TLS")]
+#[serde(deny_unknown_fields, default)]
+struct Tls {
+    /// Serve https: a PEM file with the server's certificate and those between it and its authority; read again when it changes, and on SIGHUP
+    #[arg(long = "tls-certificate", env = "POSTRIDER_TLS_CERTIFICATE", value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// A PEM file with its private key, not encrypted
+    #[arg(long = "tls-key", env = "POSTRIDER_TLS_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 /// Where deliveries may go.
@@ -148,6 +164,8 @@ pub struct Config {
     pub log_level: tracing::Level,
     /// How.
     pub log_format: Format,
+    /// Where the server's certificate is; without it the API speaks plain http.
+    pub tls: Option<Files>,
     /// Told to receivers for their firewalls.
     pub egress_addresses: Vec<String>,
     /// The engine's part.
@@ -199,6 +217,7 @@ impl Layers {
                 .parse()
                 .map_err(|_| Usage("log_level: one of error, warn, info, debug".into()))?,
             log_format: value(merged.log_format).parse().map_err(Usage)?,
+            tls: merged.tls.files().map_err(Usage)?,
             egress_addresses: merged.egress.addresses,
         })
     }
@@ -319,6 +338,7 @@ impl Settings {
             log_level: self.log_level.or(file.log_level),
             log_format: self.log_format.or(file.log_format),
             log: self.log.or(file.log),
+            tls: Tls { certificate: self.tls.certificate.or(file.tls.certificate), key: self.tls.key.or(file.tls.key) },
             egress: Egress {
                 allow: or(self.egress.allow, file.egress.allow),
                 https_only: self.egress.https_only.or(file.egress.https_only),
@@ -331,6 +351,18 @@ impl Settings {
                 per_webhook: self.permits.per_webhook.or(file.permits.per_webhook),
                 per_host: self.permits.per_host.or(file.permits.per_host),
             },
+        }
+    }
+}
+
+impl Tls {
+    /// Both, or neither.
+    fn files(self) -> Result<Option<Files>, String> {
+        match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => Ok(Some(Files { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err("tls.key: is missing; tls.certificate cannot be served with without it".into()),
+            (None, Some(_)) => Err("tls.certificate: is missing; tls.key is of no use without it".into()),
         }
     }
 }

@@ -20,6 +20,11 @@ pub const THREADS_MAX: u16 = 256;
 /// Characters of an admin key, below which the server warns at its start.
 pub const ADMIN_KEY_SHORT: usize = 16;
 
+/// A file with certificates or a key.
+pub const CERTIFICATE_BYTES_MAX: u64 = 1024 * 1024;
+/// How often the files of a certificate are looked at.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
+
 /// Events in one batch: the API's limit.
 pub const BATCH_LINES_MAX: usize = 10_000;
 /// Bytes in one batch: the API's limit.

@@ -44,6 +44,7 @@ impl LocalServer {
             event_bytes_max: EVENT_BYTES_MAX,
             egress_addresses: Vec::new(),
             metrics: Some(http::install_recorder()?),
+            tls: None,
         };
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(http::serve(listener, engine.handle(), options, async move {

@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::client::{Address, Client, printable, problem};
+use crate::client::{Address, Client, Trust, printable, problem};
 use crate::columns::{self, Column};
 use crate::commands::{Usage, print};
 
@@ -26,6 +26,8 @@ pub struct Options {
     /// A key of the workspace
     #[arg(long, env = "POSTRIDER_KEY", value_name = "KEY", hide_env_values = true, global = true)]
     key: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
     /// Print the API's own JSON
     #[arg(long, global = true)]
     json: bool,
@@ -41,6 +43,8 @@ pub struct AdminOptions {
     /// The admin key: what DATA/admin.key has; POSTRIDER_KEY when neither is given
     #[arg(long, env = "POSTRIDER_ADMIN_KEY", value_name = "KEY", hide_env_values = true, global = true)]
     key: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
     /// Print the API's own JSON
     #[arg(long, global = true)]
     json: bool,
@@ -79,7 +83,8 @@ impl Options {
     /// # Errors
     /// [`Usage`]: no server or key is named, or it can't be meant.
     pub fn remote(&self) -> anyhow::Result<Remote> {
-        Remote::new(self.url.as_deref(), self.key.as_deref(), "a key of the workspace, or POSTRIDER_KEY", self.json)
+        let address = address(self.url.as_deref(), &self.trust)?;
+        Remote::new(address, self.key.as_deref(), "a key of the workspace, or POSTRIDER_KEY", self.json)
     }
 }
 
@@ -89,8 +94,14 @@ impl AdminOptions {
     pub fn remote(&self) -> anyhow::Result<Remote> {
         let other = std::env::var("POSTRIDER_KEY").ok();
         let key = self.key.as_deref().or(other.as_deref());
-        Remote::new(self.url.as_deref(), key, "the admin key, or POSTRIDER_ADMIN_KEY", self.json)
+        let address = address(self.url.as_deref(), &self.trust)?;
+        Remote::new(address, key, "the admin key, or POSTRIDER_ADMIN_KEY", self.json)
     }
+}
+
+fn address(url: Option<&str>, trust: &Trust) -> Result<Address, Usage> {
+    let url = url.ok_or_else(|| Usage("--url is missing: the server, or POSTRIDER_URL".to_owned()))?;
+    Address::parse(url, trust).map_err(Usage)
 }
 
 /// Runs what talks to a server.
@@ -102,10 +113,9 @@ pub fn run(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Resu
 }
 
 impl Remote {
-    fn new(url: Option<&str>, key: Option<&str>, which_key: &str, json: bool) -> anyhow::Result<Remote> {
-        let url = url.ok_or_else(|| Usage("--url is missing: the server, or POSTRIDER_URL".to_owned()))?;
+    fn new(address: Address, key: Option<&str>, which_key: &str, json: bool) -> anyhow::Result<Remote> {
         let key = key.ok_or_else(|| Usage(format!("--key is missing: {which_key}")))?;
-        Ok(Remote { client: Client::new(Address::parse(url).map_err(Usage)?, key)?, json })
+        Ok(Remote { client: Client::new(address, key)?, json })
     }
 
     /// # Errors

@@ -180,11 +180,11 @@ pub fn check_origin(headers: &HeaderMap) -> Result<(), PageError> {
     if is_own { Ok(()) } else { Err(ApiError::new(Code::Forbidden, message).into()) }
 }
 
-/// Whether the browser speaks TLS, to whoever stands in front of this server.
-pub fn is_https(headers: &HeaderMap) -> bool {
+/// Whether the browser speaks TLS, to this server or to whoever stands in front of it.
+pub fn is_https(headers: &HeaderMap, api: &Api) -> bool {
     let begins = |name: &str, with: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|text| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with)))
     };
-    begins("x-forwarded-proto", "https") || begins("origin", "https://")
+    api.options().tls.is_some() || begins("x-forwarded-proto", "https") || begins("origin", "https://")
 }

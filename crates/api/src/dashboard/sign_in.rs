@@ -64,7 +64,7 @@ fn sign_in(refused: Option<&ApiError>) -> Markup {
 /// Begins a session.
 pub async fn begin(State(api): State<Api>, request: Request) -> Result<Response, PageError> {
     check_origin(request.headers())?;
-    let is_secure = is_https(request.headers());
+    let is_secure = is_https(request.headers(), &api);
     let before = session_of(request.headers(), &api);
     let form = Form::read(request, &api).await?;
     let who = match identify(form.text("key"), &api) {
@@ -89,7 +89,7 @@ pub async fn begin(State(api): State<Api>, request: Request) -> Result<Response,
 /// Ends the session.
 pub async fn end(State(api): State<Api>, request: Request) -> Result<Response, PageError> {
     check_origin(request.headers())?;
-    let is_secure = is_https(request.headers());
+    let is_secure = is_https(request.headers(), &api);
     let session = session_of(request.headers(), &api).ok_or(PageError::SignedOut)?;
     check_token(&session, &Form::read(request, &api).await?)?;
     api.sessions().end(&session.token);

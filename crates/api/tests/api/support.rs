@@ -52,6 +52,7 @@ pub fn options() -> ApiOptions {
         event_bytes_max: 256 * 1024,
         egress_addresses: vec!["203.0.113.7".into()],
         metrics: None,
+        tls: None,
     }
 }
 

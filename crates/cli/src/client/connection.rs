@@ -2,6 +2,7 @@
 //! may have arrived; decides nothing about it.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,13 @@ use hyper::header::HOST;
 use hyper::http::response::Parts;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::Address;
 use crate::limits::CONNECT_WAIT_MAX;
@@ -121,12 +127,38 @@ impl Connection {
         };
         // Only latency is lost without it.
         let _ = stream.set_nodelay(true);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(unsent)?;
-        // Ends with the sender or the connection, whichever goes first; the sender hears of errors.
-        tokio::spawn(connection);
+        let sender = match &self.address.tls {
+            None => begin_http(stream).await?,
+            Some(config) => begin_http(begin_tls(config, host, stream, &to).await?).await?,
+        };
         self.has_connected = true;
         Ok(sender)
     }
+}
+
+async fn begin_tls(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    stream: TcpStream,
+    to: &str,
+) -> Result<TlsStream<TcpStream>, SendError> {
+    let unsent = |error: &dyn Display| SendError::Unsent(format!("{to}: {error}"));
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| unsent(&error))?;
+    let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+    match timeout(CONNECT_WAIT_MAX, handshake).await {
+        Ok(session) => session.map_err(|error| unsent(&error)),
+        Err(_) => Err(unsent(&format_args!("no TLS session within {} s", CONNECT_WAIT_MAX.as_secs()))),
+    }
+}
+
+async fn begin_http<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, SendError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(unsent)?;
+    // Ends with the sender or the connection, whichever goes first; the sender hears of errors.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 fn unsent(error: impl Display) -> SendError {

@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Usage;
 use crate::args;
-use crate::client::{SendError, printable, problem};
+use crate::client::{SendError, Trust, printable, problem};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_LINES_MAX, REFUSED_SHOWN_MAX, RETRY_AFTER_MAX, SENDS_MAX};
 use batch::{Batch, Piece};
 use client::{Client, Reply};
@@ -37,6 +37,8 @@ pub struct Args {
     /// A key of the workspace with scope EVENTS_WRITE or ALL
     #[arg(long, env = "POSTRIDER_KEY", value_name = "KEY", hide_env_values = true)]
     key: String,
+    #[command(flatten)]
+    trust: Trust,
     /// Events in one batch at most
     #[arg(long, env = "POSTRIDER_PUBLISH_BATCH", value_name = "N", default_value_t = 500,
           value_parser = clap::value_parser!(u32).range(1..=BATCH_LINES_MAX as i64))]
@@ -53,7 +55,7 @@ pub struct Args {
 /// # Errors
 /// [`Usage`] for a bad URL, key or file name; else the first failure that stops it, after the counts are printed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut client = Client::new(&args.url, &args.key).map_err(Usage)?;
+    let mut client = Client::new(&args.url, &args.trust, &args.key).map_err(Usage)?;
     let batch_bytes = usize::try_from(args.batch_size).unwrap_or(usize::MAX);
     if !(1..=BATCH_BYTES_MAX).contains(&batch_bytes) {
         return Err(Usage("--batch-size is 1B to 16MiB".to_owned()).into());

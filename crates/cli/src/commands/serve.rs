@@ -1,5 +1,7 @@
 //! `postrider serve`: the server, from the first line to the last attempt.
 
+mod certificate;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,6 +18,9 @@ use super::{Usage, about};
 use crate::config::{Config, Layers, Settings};
 use crate::limits::ADMIN_KEY_SHORT;
 use crate::logging;
+
+use certificate::Certificate;
+pub use certificate::Files;
 
 /// Run the server: take events, deliver them, retry, show every attempt.
 ///
@@ -51,6 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
+    let certificate = config.tls.clone().map(Certificate::load).transpose()?;
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let engine = config.engine.clone().listens_at(listener.local_addr()?).open().map_err(|error| match error {
@@ -70,7 +76,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     if let Some(profile) = &config.init {
         init(&handle, profile).await?;
     }
-    announce(&listener, &config.data)?;
+    announce(&listener, certificate.is_some(), &config.data)?;
 
     let options = ApiOptions {
         admin_key,
@@ -78,15 +84,25 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         event_bytes_max: config.event_bytes_max,
         egress_addresses: config.egress_addresses.clone(),
         metrics: Some(http::install_recorder()?),
+        tls: certificate.as_ref().map(Certificate::tls),
     };
     let poisoned = handle.clone();
-    http::serve(listener, handle, options, async move {
+    let serving = http::serve(listener, handle, options, async move {
         tokio::select! {
             () = signals.next() => {}
             _ = poisoned.poisoned() => {}
         }
-    })
-    .await;
+    });
+    let keeping = async {
+        match certificate {
+            Some(certificate) => certificate.keep_current().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = keeping => {}
+    }
     end(engine, &config).await
 }
 
@@ -98,10 +114,10 @@ async fn end(engine: Engine, config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// One line, so that whoever started it knows where to go.
-fn announce(listener: &TcpListener, data: &Path) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
+fn announce(listener: &TcpListener, is_tls: bool, data: &Path) -> anyhow::Result<()> {
+    let url = format!("{}://{}", if is_tls { "https" } else { "http" }, listener.local_addr()?);
     let mut out = std::io::stdout().lock();
-    writeln!(out, "postrider is ready at http://{address}, dashboard http://{address}/, data in {}", data.display())?;
+    writeln!(out, "postrider is ready at {url}, dashboard {url}/, data in {}", data.display())?;
     Ok(out.flush()?)
 }
 

@@ -52,11 +52,11 @@ fn is_named(value: &Value) -> bool {
 
 impl Settings {
     /// Every key, and its value if it is named, else null or an empty list. Secrets are masked.
-    fn values(&self) -> [(&'static str, Value); 24] {
+    fn values(&self) -> [(&'static str, Value); 26] {
         let size = |bytes: Option<u64>| json!(bytes.map(size_text));
         let duration = |duration: Option<Duration>| json!(duration.map(duration_text));
         let path = |path: &PathBuf| path.display().to_string();
-        let Settings { egress, permits, .. } = self;
+        let Settings { tls, egress, permits, .. } = self;
         [
             ("listen", json!(self.listen.map(|address| address.to_string()))),
             ("data", json!(self.data.as_ref().map(path))),
@@ -74,6 +74,8 @@ impl Settings {
             ("log_level", json!(self.log_level)),
             ("log_format", json!(self.log_format)),
             ("log", json!(self.log)),
+            ("tls.certificate", json!(tls.certificate.as_ref().map(path))),
+            ("tls.key", json!(tls.key.as_ref().map(path))),
             ("egress.allow", json!(egress.allow)),
             ("egress.https_only", json!(egress.https_only)),
             ("egress.http2", json!(egress.http2)),

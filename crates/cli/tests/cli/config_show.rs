@@ -50,6 +50,8 @@ fn sample(key: &str, folder: &Path) -> (String, Value) {
         "log_level" => text("debug"),
         "log_format" => text("json"),
         "log" => text("sled"),
+        "tls.certificate" => text("/etc/postrider/fullchain.pem"),
+        "tls.key" => text("/etc/postrider/privkey.pem"),
         "egress.allow" => list("10.0.0.0/8"),
         "egress.https_only" => ("true".into(), json!(true)),
         "egress.http2" => ("false".into(), json!(false)),
@@ -60,6 +62,15 @@ fn sample(key: &str, folder: &Path) -> (String, Value) {
             list(path.to_str().unwrap())
         }
         _ => number(7),
+    }
+}
+
+/// What a choice is of no use without: a variable and its value.
+fn companion(key: &str) -> Option<(&'static str, &'static str)> {
+    match key {
+        "tls.certificate" => Some(("POSTRIDER_TLS_KEY", "privkey.pem")),
+        "tls.key" => Some(("POSTRIDER_TLS_CERTIFICATE", "fullchain.pem")),
+        _ => None,
     }
 }
 
@@ -81,7 +92,7 @@ fn every_documented_choice_is_shown_with_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let text = shown(folder.path(), &[], &[]);
     let documented = documented();
-    assert_eq!(documented.len(), 24);
+    assert_eq!(documented.len(), 26);
     let lines: Vec<&str> = text.lines().skip(2).collect();
     assert_eq!(lines.len(), documented.len(), "{text}");
     for (line, Documented { key, default, .. }) in lines.iter().zip(documented) {
@@ -99,20 +110,22 @@ fn every_documented_option_variable_and_key_is_the_source_that_is_named() {
     let of = |key: &str, source: &str, name: &str| json!({ "value": sample(key, folder.path()).1, "source": source, "name": name });
     for Documented { key, option, variable, .. } in documented() {
         let (text, value) = sample(&key, folder.path());
-        let by_variable = settings(folder.path(), &[], &[(&variable, &text)]);
+        let alone: Vec<_> = companion(&key).into_iter().collect();
+        let settings = |args: &[&str], more: &[(&str, &str)]| settings(folder.path(), args, &[&alone, more].concat());
+        let by_variable = settings(&[], &[(&variable, &text)]);
         assert_eq!(by_variable[&key], of(&key, "environment", &variable));
         let named: Vec<_> = by_variable.iter().filter(|(_, setting)| setting["source"] != "default").collect();
-        assert_eq!(named.len(), 1, "{named:?}");
+        assert_eq!(named.len(), 1 + alone.len(), "{named:?}");
         let given = format!("{option}={text}");
-        assert_eq!(settings(folder.path(), &[&given], &[])[&key], of(&key, "option", &option));
-        assert_eq!(settings(folder.path(), &[&given], &[(&variable, &text)])[&key], of(&key, "option", &option));
+        assert_eq!(settings(&[&given], &[])[&key], of(&key, "option", &option));
+        assert_eq!(settings(&[&given], &[(&variable, &text)])[&key], of(&key, "option", &option));
 
         let written = if ["admin_key", "master_key"].contains(&&*key) { json!(text) } else { value };
         let file = folder.path().join("its.toml");
         std::fs::write(&file, format!("{key} = {written}\n")).unwrap();
         let file = file.to_str().unwrap();
-        assert_eq!(settings(folder.path(), &["--config", file], &[])[&key], of(&key, "file", file));
-        assert_eq!(settings(folder.path(), &["--config", file], &[(&variable, &text)])[&key]["source"], "environment");
+        assert_eq!(settings(&["--config", file], &[])[&key], of(&key, "file", file));
+        assert_eq!(settings(&["--config", file], &[(&variable, &text)])[&key]["source"], "environment");
     }
 }
 

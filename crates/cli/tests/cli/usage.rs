@@ -16,7 +16,7 @@ fn bad_usage_exits_2_with_one_line() {
         (vec!["sink", "--status", "99"], "99"),
         (vec!["sink", "--behaviour", "gone", "--status", "500"], "--behaviour"),
         (vec!["publish", "--key", "k"], "--url"),
-        (vec!["publish", "--url", "https://h", "--key", "k"], "http only"),
+        (vec!["publish", "--url", "https://h", "--key", "k", "--ca-file", "/no/such/file"], "--ca-file /no/such/file"),
         (vec!["publish", "--url", "h:1", "--key", "k"], "not a server's address"),
         (vec!["publish", "--url", "http://h", "--key", "a\nb"], "--key"),
         (vec!["serve", "--config", "/no/such/file"], "/no/such/file"),

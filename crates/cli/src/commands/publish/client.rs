@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 
-use crate::client::{AGENT, Address, Connection, SendError};
+use crate::client::{AGENT, Address, Connection, SendError, Trust};
 use crate::limits::{ANSWER_BYTES_MAX, ANSWER_WAIT_MAX};
 
 /// An answer, read whole.
@@ -36,8 +36,8 @@ pub struct Client {
 impl Client {
     /// # Errors
     /// What is wrong with the URL or the key, for a person.
-    pub fn new(url: &str, key: &str) -> Result<Self, String> {
-        let address = Address::parse(url)?;
+    pub fn new(url: &str, trust: &Trust, key: &str) -> Result<Self, String> {
+        let address = Address::parse(url, trust)?;
         let path = format!("{}/v1/events", address.base).parse().map_err(|_| format!("--url {url} has a bad path"))?;
         let mut authorization =
             HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| "--key is not visible ASCII".to_owned())?;
