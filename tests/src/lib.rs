@@ -1,7 +1,9 @@
-//! Support for the tests that run the whole: the real binary, a client that speaks to it, and a receiver that it delivers to.
+//! Support for the tests that run the whole: the real binary, a client that speaks to it, and a receiver that it delivers to. And the page about
+//! the API, which one of them holds against its description.
 
 mod client;
 mod receiver;
+pub mod reference;
 mod server;
 mod sink;
 

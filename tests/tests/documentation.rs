@@ -93,6 +93,41 @@ fn every_link_leads_somewhere() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// In the book there is nothing outside of its folder.
+#[test]
+fn no_page_of_the_book_leads_out_of_it() {
+    let mut wrong = Vec::new();
+    for page in pages("docs") {
+        for link in links(&prose(&read(page.to_str().unwrap()))) {
+            let steps_up = link.split('/').take_while(|step| *step == "..").count();
+            if steps_up >= page.components().count() - 1 {
+                wrong.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_book_repeats_what_the_readme_begins_with() {
+    let section = |page: &str, heading: &str| -> String {
+        let below = read(page).split(&format!("\n## {heading}\n")).nth(1).unwrap().to_owned();
+        below.split("\n## ").next().unwrap().trim().to_owned()
+    };
+    let readme = section("README.md", "Five minutes").replace("](docs/", "](");
+    assert_eq!(section("docs/start.md", "Five minutes"), readme);
+    let own = section("README.md", "In your own program");
+    let program = own.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(read("docs/embedding.md").contains(program), "docs/embedding.md has the program of the README");
+}
+
+#[test]
+fn the_reference_is_made_of_the_description() {
+    let document = serde_json::from_str(&read("docs/openapi.json")).unwrap();
+    let is_same = postrider_tests::reference::page(&document) == read("docs/api.md");
+    assert!(is_same, "refresh the page with `make api-reference`");
+}
+
 #[test]
 fn the_book_lists_every_page_once() {
     let summary = read("docs/SUMMARY.md");

@@ -25,5 +25,8 @@ fn the_binary_prints_what_a_server_answers_with() {
 fn the_document_that_is_checked_in_is_this_one() {
     let checked_in = include_str!("../../docs/openapi.json");
     let is_same = checked_in == printed();
-    assert!(is_same, "the API has changed: refresh the document with `cargo run -- openapi > docs/openapi.json`");
+    assert!(
+        is_same,
+        "the API has changed: refresh the document with `cargo run -- openapi > docs/openapi.json`, then docs/api.md with `make api-reference`"
+    );
 }
