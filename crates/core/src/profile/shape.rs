@@ -61,14 +61,24 @@ impl Shape {
 
     /// Checks a whole `data`.
     pub fn check(&self, json: &str) -> Result<Checked, Vec<FieldError>> {
-        let mut pass = Pass { errors: Vec::new(), checked: Checked::default() };
+        let mut pass = Pass { errors: Vec::new(), checked: Checked::default(), has_controls: false };
         let mut reader = serde_json::Deserializer::from_str(json);
         let walk = Walk { shape: self, at: &Path::Root, pass: &mut pass };
         if let Err(error) = walk.deserialize(&mut reader).and_then(|()| reader.end()) {
-            return Err(vec![FieldError::new("data", format!("cannot be read as JSON: {error}"))]);
+            return Err(not_json(&error));
+        }
+        // Keys are read as bytes, of which the reader lets those pass that JSON wants escaped.
+        if pass.has_controls
+            && let Err(error) = serde_json::from_str::<IgnoredAny>(json)
+        {
+            return Err(not_json(&error));
         }
         if pass.errors.is_empty() { Ok(pass.checked) } else { Err(pass.errors) }
     }
+}
+
+fn not_json(error: &serde_json::Error) -> Vec<FieldError> {
+    vec![FieldError::new("data", format!("cannot be read as JSON: {error}"))]
 }
 
 /// What an array's items are when the schema says nothing.
@@ -94,6 +104,8 @@ impl fmt::Display for Path<'_> {
 struct Pass {
     errors: Vec<FieldError>,
     checked: Checked,
+    /// A key holds a control character: escaped, as it must be, or as it is.
+    has_controls: bool,
 }
 
 impl Pass {
@@ -187,7 +199,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let Walk { shape, at, pass } = self;
         pass.expect(shape, Types::OBJECT, at);
         let mut seen = 0u64;
-        while let Some(known) = map.next_key_seed(MemberName(&shape.members))? {
+        while let Some(known) = map.next_key_seed(MemberName(&shape.members, &mut pass.has_controls))? {
             let Some(index) = known else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -251,7 +263,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 }
 
 /// A key about to be read: which of the described members it is. As bytes, because a key may hold what no `str` can.
-struct MemberName<'s>(&'s [Member]);
+struct MemberName<'s>(&'s [Member], &'s mut bool);
 
 impl<'de> DeserializeSeed<'de> for MemberName<'_> {
     type Value = Option<usize>;
@@ -269,6 +281,7 @@ impl<'de> Visitor<'de> for MemberName<'_> {
     }
 
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Option<usize>, E> {
+        *self.1 |= key.iter().any(|byte| *byte < b' ');
         Ok(self.0.iter().position(|m| m.name.as_bytes() == key))
     }
 

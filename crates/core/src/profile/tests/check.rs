@@ -140,6 +140,19 @@ fn what_is_no_json_object_is_told_without_a_panic() {
 }
 
 #[test]
+fn control_characters_in_a_key_have_to_be_escaped() {
+    for (key, passes) in
+        [("\u{1}", false), ("a\tb", false), (r"\n\u0001", true), ("\\n\u{1f}", false), ("\u{7f}", true)]
+    {
+        for data in [format!(r#"{{"{key}":1}}"#), format!(r#"{{"contact":{{"{key}":[]}}}}"#)] {
+            let checked = genesy().check("POST_LIKED", data.as_bytes());
+            assert_eq!(checked.is_ok(), passes, "{data:?}");
+            assert!(checked.err().is_none_or(|faults| faults[0].field == "data"));
+        }
+    }
+}
+
+#[test]
 fn lone_surrogates_pass_where_no_text_is_asked_for() {
     assert!(genesy().check("POST_LIKED", br#"{"\ud800":"\ud800","contact":{"email":"\ud800","\udfff":1}}"#).is_ok());
     let faults = genesy().check("POST_LIKED", br#"{"campaign":{"id":"\ud800"}}"#).expect_err("no text");
