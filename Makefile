@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak schemathesis book api-reference bench
+.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak schemathesis book api-reference bench fuzz fuzz-build
 
 # The tests.
 test: unit
@@ -105,3 +105,22 @@ api-reference:
 # The benchmarks behind docs/benchmarks.md.
 bench:
 	$(CARGO) bench -p postrider-benches
+
+# Each fuzz target in tests/fuzz for so many seconds, from its kept seeds and from what earlier runs have found. Needs a C++ compiler. Without a
+# sanitizer: this is Rust with hardly any unsafe code, so a panic, an overflow and memory beyond a bound are what is looked for, and the stable
+# compiler does. An input that fails is left in tests/fuzz/artifacts.
+FUZZ_SECONDS ?= 10
+FUZZ_TARGETS ?= publish bodies requests queries responses addresses facts blocks configuration words
+FUZZ_VERSION ?= 0.13.2
+FUZZ_OPTIONS = --fuzz-dir tests/fuzz --target-dir target/fuzz --features libfuzzer --sanitizer none --codegen-units 16
+FUZZ_PROFILE = CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=2
+fuzz: fuzz-build
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p tests/fuzz/corpus/$$target && \
+		$(FUZZ_PROFILE) $(CARGO) fuzz run $(FUZZ_OPTIONS) $$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 || exit 1; \
+	done
+
+fuzz-build:
+	@cargo-fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet --version $(FUZZ_VERSION) cargo-fuzz
+	$(FUZZ_PROFILE) $(CARGO) fuzz build $(FUZZ_OPTIONS)

@@ -14,7 +14,7 @@ use postrider_core::fact::Record;
 use postrider_core::machine::Entropy;
 use postrider_core::profile::Profile;
 use postrider_core::{Millis, Time, limits};
-use postrider_dispatch::{AddressPolicy, CidrError, Config, Http2, TlsError};
+use postrider_dispatch::{AddressPolicy, CidrError, Config, Http2, NameServers, TlsError};
 use postrider_log::journal::{self, OpenError, Report};
 use postrider_log::memory::Memory;
 use postrider_log::{ClaimError, Claimed, EventLog, LogId, LogKind, LogReader, LogWriter, sled_log};
@@ -67,6 +67,8 @@ pub struct EngineOptions {
     pub http2: bool,
     /// PEM texts of certificate authorities that are trusted beside the public ones.
     pub extra_roots: Vec<String>,
+    /// Who is asked for receivers' addresses.
+    pub name_servers: NameServers,
     /// What a new log on disk is kept as; `None` for a journal, and for whatever is there. Another than is there is refused.
     pub log: Option<LogKind>,
     /// Bytes of one file of the log.
@@ -93,6 +95,7 @@ impl Default for EngineOptions {
             https_only: false,
             http2: true,
             extra_roots: Vec::new(),
+            name_servers: NameServers::System,
             log: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             retention: Retention { age: RETENTION_AGE_DEFAULT, bytes: u64::MAX },
@@ -171,7 +174,8 @@ impl Engine {
         let policy = AddressPolicy::from_words(&options.egress_allow)?;
         options.listeners.iter().for_each(|listener| policy.listens_at(*listener));
         let http2 = if options.http2 { Http2::Offered } else { Http2::Off };
-        let dispatch = Arc::new(Config::speaking(http2, policy, options.https_only, &options.extra_roots)?);
+        let dispatch = Config::speaking(http2, policy, options.https_only, &options.extra_roots)?;
+        let dispatch = Arc::new(dispatch.with_name_servers(options.name_servers.clone()));
         match &options.data {
             None => {
                 let log = Memory::new(new_log_id()).claim(SHARD, node, clock::wall())?;

@@ -1,0 +1,4 @@
+//! See `src/configuration.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| postrider_fuzz::CONFIGURATION.run(bytes));

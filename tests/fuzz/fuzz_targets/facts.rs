@@ -1,0 +1,4 @@
+//! See `src/facts.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| postrider_fuzz::FACTS.run(bytes));

@@ -1,0 +1,4 @@
+//! See `src/queries.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| postrider_fuzz::QUERIES.run(bytes));

@@ -1,0 +1,83 @@
+//! Any text as the configuration file, and as the values of options: a configuration, or one error that says what is wrong. What `config
+//! show` shows of a file can be written as a file, and then shows the same.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::args;
+use crate::config::{Layer, Layers, Row, Settings};
+
+pub fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    options(text);
+    // Those are read, whichever they are.
+    if text.contains("ca_files") {
+        return;
+    }
+    match layers(text) {
+        Ok(layers) => {
+            let rows = shown(&layers);
+            let again = layers_of(&rows);
+            assert_eq!(shown(&again), rows, "what is shown can be written");
+            if let Err(error) = layers.resolve() {
+                is_an_error(&error);
+            }
+        }
+        Err(error) => is_an_error(&error),
+    }
+}
+
+fn options(text: &str) {
+    if let Ok(duration) = args::duration(text) {
+        assert_eq!(args::duration(&args::duration_text(duration)), Ok(duration));
+    }
+    if let Ok(size) = args::size(text) {
+        assert_eq!(args::size(&args::size_text(size)), Ok(size));
+    }
+    if let Ok(share) = args::share(text) {
+        assert!((0.0..=1.0).contains(&share));
+    }
+    let _ = (args::bytes(text), args::rate(text), args::listen(text), args::moment(text));
+}
+
+fn is_an_error(error: &anyhow::Error) {
+    assert!(!error.to_string().trim().is_empty());
+}
+
+/// Keys and values that the file names. Secrets are masked, so they are not among them.
+fn shown(layers: &Layers) -> Vec<(&'static str, Value)> {
+    let named = layers.rows().into_iter().filter(|Row { layer, .. }| *layer == Layer::File);
+    named.map(|row| (row.key, row.value)).filter(|(key, _)| !key.ends_with("_key")).collect()
+}
+
+fn layers_of(rows: &[(&'static str, Value)]) -> Layers {
+    let line = |(key, value): &(&str, Value)| {
+        // JSON's strings, numbers and lists are TOML's, but for one character.
+        format!("{key} = {}\n", value.to_string().replace('\u{7f}', "\\u007f"))
+    };
+    let text: String = rows.iter().map(line).collect();
+    layers(&text).unwrap_or_else(|error| panic!("what is shown cannot be read: {error}\n{text}"))
+}
+
+thread_local! {
+    /// Has no name but this process's own for it, so none is left behind.
+    static FILE: RefCell<(File, PathBuf)> = RefCell::new({
+        let file = tempfile::tempfile_in("/dev/shm").or_else(|_| tempfile::tempfile()).expect("room for a file");
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd()).into();
+        (file, path)
+    });
+}
+
+fn layers(text: &str) -> anyhow::Result<Layers> {
+    FILE.with_borrow_mut(|(file, path)| {
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len() as u64)?;
+        Layers::new(Settings::default(), Some(path))
+    })
+}
