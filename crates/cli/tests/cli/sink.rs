@@ -23,6 +23,7 @@ fn it_answers_the_status_it_was_told_and_counts() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "events are stamped with the wall clock of who sends them")]
 fn stamped_events_are_timed_and_counts_begin_anew() {
     let sink = Sink::start(&["--quiet", "--measure"]);
     let mut stream = sink.connect();
