@@ -2,7 +2,8 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit browser browser-tools demo sim deny deny-tool crash soak schemathesis book api-reference bench fuzz fuzz-build
+.PHONY: test ci fmt clippy docs unit otlp browser browser-tools demo sim deny deny-tool crash soak schemathesis book api-reference bench fuzz \
+	fuzz-build
 
 # The tests.
 test: unit
@@ -12,7 +13,7 @@ unit:
 	POSTRIDER_BROWSER=no $(CARGO) test --workspace --quiet
 
 # Everything that has to hold before a change lands.
-ci: fmt clippy docs test browser sim demo deny
+ci: fmt clippy docs test otlp browser sim demo deny
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -22,6 +23,11 @@ clippy:
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+# What only the feature `otlp` has.
+otlp:
+	$(CARGO) clippy -p postrider-cli --features otlp --all-targets -- -D warnings
+	$(CARGO) test --quiet -p postrider-cli --features otlp --test cli otlp
 
 # The dashboard in a real Chromium; pictures of all pages are left in target/browser.
 browser: browser-tools

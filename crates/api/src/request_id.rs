@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use postrider_engine::new_session_token;
 use secrecy::ExposeSecret;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 use crate::limits::REQUEST_ID_MAX;
 use crate::state::Api;
@@ -47,11 +47,14 @@ pub async fn name(State(api): State<Api>, request: Request, next: Next) -> Respo
     let given = request.headers().get(HEADER).filter(|value| is_name(value.as_bytes()));
     let id = given.cloned().unwrap_or_else(|| api.request_ids().next());
     let (text, method) = (id.to_str().unwrap_or_default(), request.method());
-    // A line of any level names the request, so that the span is of the highest.
-    let span = tracing::error_span!("request", id = text, %method, path = request.uri().path());
+    // A line of any level names the request, so that the span is of the highest. The other is for whoever traces, and in no line.
+    let path = request.uri().path();
+    let span = tracing::error_span!("request", id = text, %method, path);
+    let traced = tracing::trace_span!("request", otel.kind = "server", id = text, %method, path, status = field::Empty);
     let began = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = next.run(request).instrument(traced.clone()).instrument(span.clone()).await;
     span.in_scope(|| tell(&response, began));
+    traced.record("status", response.status().as_u16());
     response.headers_mut().insert(HEADER, id);
     response
 }

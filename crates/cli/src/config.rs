@@ -14,8 +14,10 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use postrider::{ClockMode, EngineBuilder, LogKind, MasterKey, Profile, SecretString};
 use serde::{Deserialize, Deserializer};
+use tracing::Level;
 
 use crate::args;
+use crate::client::Trust;
 use crate::commands::Usage;
 use crate::commands::serve::Files;
 use crate::logging::Format;
@@ -80,6 +82,9 @@ pub struct Settings {
     /// How a line on stderr is written: text, or json for programs [default: text]
     #[arg(long, env = "POSTRIDER_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
+    /// Send traces to this OpenTelemetry collector, by OTLP over HTTP, such as http://127.0.0.1:4318; for a program built with the feature otlp
+    #[arg(long, env = "POSTRIDER_OTLP", value_name = "URL")]
+    otlp: Option<String>,
     /// What a new log is kept as, journal or sled; one that is there stays what it is [default: journal]
     #[arg(long, env = "POSTRIDER_LOG", value_name = "KIND")]
     log: Option<String>,
@@ -163,9 +168,13 @@ pub struct Config {
     /// How long attempts in flight may go on at the end.
     pub grace: Duration,
     /// What to say on stderr.
-    pub log_level: tracing::Level,
+    pub log_level: Level,
     /// How.
     pub log_format: Format,
+    /// The collector of traces.
+    pub otlp: Option<String>,
+    /// Whose certificate that may have.
+    pub trust: Trust,
     /// Where the server's certificate is; without it the API speaks plain http.
     pub tls: Option<Files>,
     /// Told to receivers for their firewalls.
@@ -215,14 +224,20 @@ impl Layers {
             rate_limit: value(merged.rate_limit),
             event_bytes_max,
             grace: value(merged.grace),
-            log_level: value(merged.log_level)
-                .parse()
-                .map_err(|_| Usage("log_level: one of error, warn, info, debug".into()))?,
+            log_level: level(&value(merged.log_level))?,
             log_format: value(merged.log_format).parse().map_err(Usage)?,
+            otlp: merged.otlp,
+            trust: Trust::of(merged.egress.ca_files),
             tls: merged.tls.files().map_err(Usage)?,
             egress_addresses: merged.egress.addresses,
         })
     }
+}
+
+/// Of those that the log has; the lowest one there is belongs to traces.
+fn level(name: &str) -> Result<Level, Usage> {
+    let known = name.parse().ok().filter(|level| *level <= Level::DEBUG);
+    known.ok_or_else(|| Usage("log_level: one of error, warn, info, debug".into()))
 }
 
 /// Of a choice that has a default.
@@ -339,6 +354,7 @@ impl Settings {
             clock: self.clock.or(file.clock),
             log_level: self.log_level.or(file.log_level),
             log_format: self.log_format.or(file.log_format),
+            otlp: self.otlp.or(file.otlp),
             log: self.log.or(file.log),
             tls: Tls { certificate: self.tls.certificate.or(file.tls.certificate), key: self.tls.key.or(file.tls.key) },
             egress: Egress {

@@ -25,6 +25,13 @@ pub const CERTIFICATE_BYTES_MAX: u64 = 1024 * 1024;
 /// How often the files of a certificate are looked at.
 pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 
+/// The answer of a collector of traces.
+#[cfg(feature = "otlp")]
+pub const OTLP_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// From sending it a batch to the end of its answer.
+#[cfg(feature = "otlp")]
+pub const OTLP_ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// Events in one batch: the API's limit.
 pub const BATCH_LINES_MAX: usize = 10_000;
 /// Bytes in one batch: the API's limit.

@@ -18,6 +18,8 @@ mod progress;
 mod receiver;
 mod remote;
 mod table;
+#[cfg_attr(not(feature = "otlp"), path = "traces/absent.rs")]
+mod traces;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -21,6 +21,7 @@ use postrider_dispatch::{Config, Dispatched, Dispatcher, Request, Target};
 use postrider_log::ReadError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet, LocalSet};
+use tracing::{Instrument, field};
 
 use crate::clock;
 use crate::keyring::Keyring;
@@ -214,7 +215,10 @@ impl Worker {
         match work {
             Work::Attempt(job, payload) => {
                 let key = job.cell.key;
-                let report = match self.attempt(&job, payload).await {
+                let span = span_of(&job);
+                let measured = self.attempt(&job, payload).instrument(span.clone()).await;
+                record(&span, measured.as_ref());
+                let report = match measured {
                     Some(measured) => Report::Finished(Finish { key, measured }),
                     None => Report::Withdrawn(key),
                 };
@@ -335,6 +339,44 @@ impl Worker {
         let measured = measured(answer.exchange, answer.body, trial.started, trial.webhook.version);
         Some(Tried { measured, request_headers: headers_text(&shown), request_body: body, response_headers })
     }
+}
+
+/// For whoever traces. It names what the attempt is of, and nothing of what is sent or where to.
+fn span_of(job: &Job) -> tracing::Span {
+    tracing::trace_span!(
+        "attempt",
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        event_id = %job.event.id,
+        event_type = %job.event.event_type,
+        delivery_id = %job.cell.key,
+        webhook_id = job.webhook.id.0,
+        attempt = job.number,
+        outcome = field::Empty,
+        status_code = field::Empty,
+        error_kind = field::Empty,
+    )
+}
+
+fn record(span: &tracing::Span, measured: Option<&Measured>) {
+    if span.is_disabled() {
+        return;
+    }
+    let Some(exchange) = measured.map(|measured| &measured.exchange) else {
+        span.record("outcome", "withdrawn");
+        return;
+    };
+    if let Some(status) = exchange.status_code {
+        span.record("status_code", status);
+    }
+    match &exchange.failure {
+        None => span.record("outcome", "succeeded"),
+        Some(failure) => {
+            span.record("error_kind", failure.kind.as_str());
+            span.record("otel.status_code", "error");
+            span.record("outcome", "failed")
+        }
+    };
 }
 
 /// Headers for people.

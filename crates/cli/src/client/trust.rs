@@ -16,6 +16,11 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// Of those in these files.
+    pub fn of(ca_files: Vec<PathBuf>) -> Trust {
+        Trust { ca_files }
+    }
+
     /// # Errors
     /// A file that cannot be read, or has no authority in it; for a person.
     pub fn config(&self) -> Result<Arc<ClientConfig>, String> {

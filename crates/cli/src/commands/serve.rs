@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Usage, about};
 use crate::config::{Config, Layers, Settings};
 use crate::limits::ADMIN_KEY_SHORT;
-use crate::logging;
+use crate::{logging, traces};
 
 use certificate::Certificate;
 pub use certificate::Files;
@@ -49,9 +49,19 @@ impl Args {
 /// [`Usage`] for what is configured wrong; else the log, the keys or the address can't be had, or the log can't be written any more.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.layers()?.resolve()?;
-    logging::start(config.log_level, config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    let traces = match &config.otlp {
+        Some(url) => Some(traces::start(url, &config.trust, config.log_level, config.log_format, runtime.handle())?),
+        None => {
+            logging::start(config.log_level, config.log_format);
+            None
+        }
+    };
+    let ended = runtime.block_on(serve(config));
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    ended
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {

@@ -52,7 +52,7 @@ fn is_named(value: &Value) -> bool {
 
 impl Settings {
     /// Every key, and its value if it is named, else null or an empty list. Secrets are masked.
-    fn values(&self) -> [(&'static str, Value); 26] {
+    fn values(&self) -> [(&'static str, Value); 27] {
         let size = |bytes: Option<u64>| json!(bytes.map(size_text));
         let duration = |duration: Option<Duration>| json!(duration.map(duration_text));
         let path = |path: &PathBuf| path.display().to_string();
@@ -73,6 +73,7 @@ impl Settings {
             ("clock", json!(self.clock)),
             ("log_level", json!(self.log_level)),
             ("log_format", json!(self.log_format)),
+            ("otlp", json!(self.otlp)),
             ("log", json!(self.log)),
             ("tls.certificate", json!(tls.certificate.as_ref().map(path))),
             ("tls.key", json!(tls.key.as_ref().map(path))),

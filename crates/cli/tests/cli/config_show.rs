@@ -49,6 +49,7 @@ fn sample(key: &str, folder: &Path) -> (String, Value) {
         "clock" => text("wall"),
         "log_level" => text("debug"),
         "log_format" => text("json"),
+        "otlp" => text("http://127.0.0.1:4318"),
         "log" => text("sled"),
         "tls.certificate" => text("/etc/postrider/fullchain.pem"),
         "tls.key" => text("/etc/postrider/privkey.pem"),
@@ -92,7 +93,7 @@ fn every_documented_choice_is_shown_with_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let text = shown(folder.path(), &[], &[]);
     let documented = documented();
-    assert_eq!(documented.len(), 26);
+    assert_eq!(documented.len(), 27);
     let lines: Vec<&str> = text.lines().skip(2).collect();
     assert_eq!(lines.len(), documented.len(), "{text}");
     for (line, Documented { key, default, .. }) in lines.iter().zip(documented) {

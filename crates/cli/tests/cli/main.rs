@@ -8,6 +8,8 @@ mod completions;
 mod config_show;
 mod demo;
 mod emulate;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod publish;
 mod serve;
 mod server;

@@ -21,6 +21,11 @@ fn bad_usage_exits_2_with_one_line() {
         (vec!["publish", "--url", "http://h", "--key", "a\nb"], "--key"),
         (vec!["serve", "--config", "/no/such/file"], "/no/such/file"),
         (vec!["serve", "--data", "/proc/no", "--init", "genesis"], "one of genesy, snaily"),
+        (vec!["serve", "--data", "/proc/no", "--log-level", "trace"], "one of error, warn, info, debug"),
+        #[cfg(not(feature = "otlp"))]
+        (vec!["serve", "--data", "/proc/no", "--otlp", "http://h:4318"], "built without traces"),
+        #[cfg(feature = "otlp")]
+        (vec!["serve", "--data", "/proc/no", "--otlp", "h:4318"], "not a collector's address"),
         (vec!["serve", "--data", "/proc/no", "--allow", "10.0.0.0/99"], "egress.allow"),
         (vec!["serve", "--data", "/proc/no", "--allow", "10.0.0.0/8:99999"], "a port from 1 to 65535"),
         (vec!["serve", "--data", "/proc/no", "--allow", "fd00::/8:443"], "put the range in brackets"),
