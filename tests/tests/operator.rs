@@ -317,13 +317,52 @@ fn listening_tells_each_attempt_as_it_ends() {
 }
 
 #[test]
+fn listening_goes_on_after_the_server_was_away_and_ends_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (address, admin) = (server.base().trim_start_matches("http://").to_owned(), server.admin());
+    let made = admin.post("/v1/workspaces", &json!({ "name": "acme", "profile": "genesy" })).expect(201);
+    let (workspace, key) = (made.data()["id"].as_str().unwrap(), made.data()["apiKey"].as_str().unwrap());
+    let receiver = Receiver::answering(200);
+    let client = server.client(key);
+    let webhook = json!({ "name": "crm", "url": receiver.url("/"), "events": ["EMAIL_SENT"] });
+    client.post("/v1/webhooks", &webhook).expect(201);
+
+    let mut command = Command::new(binary());
+    command.env_clear().args(["listen", "--url", server.base(), "--key", key]).stdin(Stdio::null());
+    let mut listener = Listener(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut said = BufReader::new(listener.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(listener.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(said.next().unwrap(), "listening");
+    server.kill();
+    let told = said.next().unwrap();
+    assert!(told.starts_with("not listening: ") && told.ends_with("; trying again in 1 s"), "{told}");
+    let told = said.next().unwrap();
+    assert!(told.contains("cannot connect to") && told.ends_with("; trying again in 2 s"), "{told}");
+
+    let server = Server::start_at(&address, folder.path(), &["--allow", "loopback", "--rate-limit", "0"], &[]);
+    let told: Vec<String> = said.by_ref().take_while(|line| line != "listening").collect();
+    assert!(told.iter().all(|line| line.starts_with("not listening: ")), "{told:?}");
+    client.post("/v1/events", &json!({ "id": "later", "type": "EMAIL_SENT", "data": {} })).expect(202);
+    assert!(lines.next().unwrap().contains(" EMAIL_SENT later attempt 1 200 succeeded "));
+
+    // A key that is no good any more is not tried again.
+    let keys = server.admin().get(&format!("/v1/workspaces/{workspace}/keys")).expect(200);
+    let id = keys.data()[0]["id"].as_str().unwrap();
+    server.admin().delete(&format!("/v1/workspaces/{workspace}/keys/{id}")).expect(204);
+    assert!(said.next().unwrap().starts_with("not listening: the server ended the stream"));
+    assert!(said.next().unwrap().starts_with("postrider: the server answered 401"));
+    assert_eq!(listener.0.wait().unwrap().code(), Some(1));
+}
+
+#[test]
 fn what_is_missing_or_not_there_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| Command::new(binary()).env_clear().current_dir(&folder).args(args).output().unwrap();
     refused(&run(&["webhook", "list"]), 2, "--url is missing");
     refused(&run(&["webhook", "list", "--url", "http://127.0.0.1:1"]), 2, "--key is missing: a key of the workspace");
     refused(&run(&["workspace", "list", "--url", "http://127.0.0.1:1"]), 2, "--key is missing: the admin key");
-    refused(&run(&["event", "list", "--url", "https://h", "--key", "k"]), 2, "http only");
+    refused(&run(&["event", "list", "--url", "ftp://h", "--key", "k"]), 2, "not a server's address");
     refused(
         &run(&["delivery", "list", "--url", "http://127.0.0.1:1", "--key", "k"]),
         1,

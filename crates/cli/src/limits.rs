@@ -54,6 +54,11 @@ pub const API_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const API_ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 /// A message of `/v1/live` that `listen` will read: an attempt with 4 KiB of response body, each byte escaped.
 pub const LIVE_MESSAGE_MAX: usize = 256 * 1024;
+/// The server says something every 15 s; without a byte for so long `listen` takes the stream for broken.
+pub const LIVE_SILENCE_MAX: Duration = Duration::from_secs(45);
+/// Before a broken stream is opened again; twice as long after each time that it cannot be, up to the other.
+pub const LIVE_PAUSE: Duration = Duration::from_secs(1);
+pub const LIVE_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Attempts that `demo` remembers to show.
 pub const DEMO_ATTEMPTS_KEPT_MAX: usize = 64;
 /// What a child of this program says at its start has to come within this.

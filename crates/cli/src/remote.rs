@@ -7,14 +7,16 @@
 use std::fmt::{Display, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use hyper::body::Bytes;
+use anyhow::{Context, anyhow, bail};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::client::{Address, Client, Trust, printable, problem};
 use crate::columns::{self, Column};
 use crate::commands::{Usage, print};
+use crate::limits::API_ANSWER_BYTES_MAX;
 
 /// Which server, and how to print.
 #[derive(clap::Args)]
@@ -77,6 +79,14 @@ pub struct Ask(String);
 pub struct Answer {
     text: Bytes,
     value: Value,
+}
+
+/// Why there is no stream.
+pub enum Unwatched {
+    /// The server is not there, or cannot just now.
+    ForNow(anyhow::Error),
+    /// It will not.
+    Refused(anyhow::Error),
 }
 
 impl Options {
@@ -165,16 +175,18 @@ impl Remote {
     /// The messages of a stream of server-sent events.
     ///
     /// # Errors
-    /// As [`Remote::get`].
-    pub async fn watch(&mut self, ask: Ask) -> anyhow::Result<hyper::body::Incoming> {
-        use http_body_util::{BodyExt, Limited};
-        let answer = self.client.open(&ask.0).await?;
-        if answer.status() == StatusCode::OK {
+    /// As [`Remote::get`]; it says whether that can pass.
+    pub async fn watch(&mut self, ask: Ask) -> Result<Incoming, Unwatched> {
+        let answer = self.client.open(&ask.0).await.map_err(Unwatched::ForNow)?;
+        let status = answer.status();
+        if status == StatusCode::OK {
             return Ok(answer.into_body());
         }
-        let status = answer.status().as_u16();
-        let text = Limited::new(answer.into_body(), crate::limits::API_ANSWER_BYTES_MAX).collect().await;
-        bail!("the server answered {status} {}", problem(&text.map(|text| text.to_bytes()).unwrap_or_default()));
+        let text = Limited::new(answer.into_body(), API_ANSWER_BYTES_MAX).collect().await;
+        let said = problem(&text.map(|text| text.to_bytes()).unwrap_or_default());
+        let error = anyhow!("the server answered {} {said}", status.as_u16());
+        let can_pass = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        Err(if can_pass { Unwatched::ForNow(error) } else { Unwatched::Refused(error) })
     }
 
     /// One resource: what the server says of it on stderr, its members on stdout, those of `apart` not among them.

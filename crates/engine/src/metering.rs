@@ -20,10 +20,12 @@ pub struct Levels {
     pub asleep: usize,
     /// Events that the writer has in RAM.
     pub events: usize,
+    /// Bytes of the log's files.
+    pub log_bytes: u64,
 }
 
 /// The name, kind and meaning of everything that is told: the source of the documented table.
-pub const NAMES: [(&str, &str, &str); 16] = [
+pub const NAMES: [(&str, &str, &str); 17] = [
     ("postrider_events_accepted_total", "counter", "events that were accepted"),
     (
         "postrider_deliveries_created_total",
@@ -53,6 +55,7 @@ pub const NAMES: [(&str, &str, &str); 16] = [
         "gauge",
         "events that the writer has in RAM: those touched since the store's position, or about to be sent",
     ),
+    ("postrider_log_bytes", "gauge", "bytes of the log's files"),
     ("postrider_store_behind_blocks", "gauge", "blocks of the log that the store does not cover yet"),
     ("postrider_store_commit_seconds", "histogram", "time a commit of the store took"),
     ("postrider_store_failures_total", "counter", "times that the store failed and was closed"),
@@ -137,6 +140,7 @@ pub fn level(levels: &Levels) {
     gauge!("postrider_ready").set(levels.ready as f64);
     gauge!("postrider_asleep").set(levels.asleep as f64);
     gauge!("postrider_events_in_memory").set(levels.events as f64);
+    gauge!("postrider_log_bytes").set(levels.log_bytes as f64);
 }
 
 /// Sets how many are pending by tier; tiers that had some and have none now included.

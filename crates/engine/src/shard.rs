@@ -554,6 +554,11 @@ impl<W: LogWriter> Shard<W> {
         &self.scheduler
     }
 
+    /// Bytes of the log's files.
+    pub fn log_bytes(&self) -> u64 {
+        self.log.bytes_from(0)
+    }
+
     /// Cells and events.
     pub fn overlay(&self) -> &Overlay {
         &self.overlay

@@ -45,6 +45,8 @@ pub struct Shared {
     pub erased: RwLock<RecentlyErased>,
     /// Attempts in flight, as the writer has told them last.
     pub in_flight: AtomicU64,
+    /// Bytes of the log's files, likewise.
+    pub log_bytes: AtomicU64,
     /// Attempts as they end.
     pub live: Live,
     /// Why the engine has stopped, once it has.

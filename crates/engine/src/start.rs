@@ -282,6 +282,7 @@ impl Engine {
             records,
             erased: RwLock::default(),
             in_flight: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(0),
             live: Live::default(),
             poison: Poison::new(),
         });

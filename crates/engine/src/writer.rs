@@ -382,7 +382,9 @@ impl<W: LogWriter> Writer<W> {
         // Those that only the store knows of, too.
         let asleep = (pending as usize).saturating_sub(ready + in_flight as usize);
         self.shared.in_flight.store(u64::from(in_flight), Ordering::Relaxed);
-        metering::level(&Levels { pending, in_flight, ready, asleep, events: self.shard.overlay().len() });
+        let (events, log_bytes) = (self.shard.overlay().len(), self.shard.log_bytes());
+        self.shared.log_bytes.store(log_bytes, Ordering::Relaxed);
+        metering::level(&Levels { pending, in_flight, ready, asleep, events, log_bytes });
     }
 }
 

@@ -56,7 +56,9 @@ fn workspaces_and_keys_are_made_named_limited_revoked_and_deleted() {
     browser.press("Server");
     browser.press("Snaily snaily");
     browser.wait_for("removed: nothing sends it again, and its payload is erased");
-    for words in ["127.0.0.0/8", "Workspaces\n1", "X-Snaily-Token", "12h, 12h", "Attempts in flight\n0"] {
+    for words in
+        ["127.0.0.0/8", "Workspaces\n1", "X-Snaily-Token", "12h, 12h", "Attempts in flight\n0", "Log on disk\n64.0 MiB"]
+    {
         assert!(browser.text().contains(words), "{words} in {}", browser.text());
     }
     other.go("/dashboard/server");

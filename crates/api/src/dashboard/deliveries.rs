@@ -6,12 +6,12 @@ use axum::response::Response;
 use maud::{Markup, html};
 use postrider_core::DeliveryKey;
 use postrider_core::delivery::Status;
-use postrider_engine::{AttemptDetail, DeliveryDetail};
+use postrider_engine::{AttemptDetail, DeliveryDetail, Handle};
 
 use super::access::{Member, Posted, Seen};
 use super::form::{At, filter};
 use super::page::{self, PageError, faults, redirect, token};
-use super::parts::{choice, field, message, pager, state, time, type_field, why};
+use super::parts::{choice, field, message, pager, state, time, type_field, webhook, why};
 use super::session::Notice;
 use super::words::Words;
 use crate::error::ApiError;
@@ -29,7 +29,7 @@ pub async fn list(State(api): State<Api>, uri: Uri, Seen { who, notice }: Seen<M
         Ok((filter, query)) => {
             let page = api.handle().deliveries(who.id(), filter, query).await?;
             html! {
-                @if page.items.is_empty() { p.empty { "No deliveries." } } @else { (table(&page.items, true)) }
+                @if page.items.is_empty() { p.empty { "No deliveries." } } @else { (table(api.handle(), &page.items, true)) }
                 (pager(&page, &uri, "deliveries"))
             }
         }
@@ -52,7 +52,7 @@ pub async fn list(State(api): State<Api>, uri: Uri, Seen { who, notice }: Seen<M
 }
 
 /// Deliveries as rows; with their events where these are not known from the page.
-pub fn table(deliveries: &[DeliveryDetail], with_event: bool) -> Markup {
+pub fn table(handle: &Handle, deliveries: &[DeliveryDetail], with_event: bool) -> Markup {
     html! {
         table {
             thead { tr {
@@ -60,12 +60,12 @@ pub fn table(deliveries: &[DeliveryDetail], with_event: bool) -> Markup {
                 @if with_event { th { "Event" } th { "Type" } }
                 th { "Webhook" } th { "Attempts" } th { "Next attempt (UTC)" }
             } }
-            tbody { @for delivery in deliveries { (row(delivery, with_event)) } }
+            tbody { @for delivery in deliveries { (row(handle, delivery, with_event)) } }
         }
     }
 }
 
-fn row(delivery: &DeliveryDetail, with_event: bool) -> Markup {
+fn row(handle: &Handle, delivery: &DeliveryDetail, with_event: bool) -> Markup {
     let (cell, event) = (&delivery.row.cell, &delivery.row.event);
     html! {
         tr {
@@ -75,7 +75,7 @@ fn row(delivery: &DeliveryDetail, with_event: bool) -> Markup {
                 td data-label="Event" { a href={ "/dashboard/events/" (event.id) } { code { (event.id) } } }
                 td data-label="Type" { code { (event.event_type) } }
             }
-            td data-label="Webhook" { a href={ "/dashboard/webhooks/" (cell.webhook) } { (cell.webhook) } }
+            td data-label="Webhook" { (webhook(handle, event.workspace, cell.webhook)) }
             td data-label="Attempts" { (cell.attempts) }
             td data-label="Next attempt" { @if delivery.status == Status::Pending { (time(cell.due)) } @else { span.none { "–" } } }
         }
@@ -108,7 +108,7 @@ pub async fn show(
                 div { dt { "Status" } dd { (state(delivery.status.as_str())) } }
                 div { dt { "Event" } dd { a href={ "/dashboard/events/" (event.id) } { code { (event.id) } } } }
                 div { dt { "Type" } dd { code { (event.event_type) } } }
-                div { dt { "Webhook" } dd { a href={ "/dashboard/webhooks/" (cell.webhook) } { (cell.webhook) } } }
+                div { dt { "Webhook" } dd { (webhook(api.handle(), event.workspace, cell.webhook)) } }
                 div { dt { "Accepted (UTC)" } dd { (time(event.accepted)) } }
                 @if delivery.status == Status::Pending { div { dt { "Next attempt (UTC)" } dd { (time(cell.due)) } } }
             }

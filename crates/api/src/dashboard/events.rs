@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use maud::{Markup, html};
-use postrider_core::EventId;
-use postrider_engine::{EventDetail, EventSummary, Explanation, Verdict};
+use postrider_core::{EventId, WorkspaceId};
+use postrider_engine::{EventDetail, EventSummary, Explanation, Handle, Verdict};
 
 use super::access::{Member, Seen};
 use super::deliveries;
 use super::form::{At, filter};
 use super::page::{self, PageError, faults};
-use super::parts::{field, pager, state, time, time_field, type_field};
+use super::parts::{field, pager, state, time, time_field, type_field, webhook};
 use crate::error::ApiError;
 use crate::routes::events::{EventParameters, read};
 use crate::state::Api;
@@ -87,9 +87,9 @@ pub async fn show(
         (facts(&detail))
         h2 { "Deliveries" }
         @if detail.deliveries.is_empty() { p.empty { "None: no webhook was chosen." } }
-        @else { (deliveries::table(&detail.deliveries, false)) }
+        @else { (deliveries::table(api.handle(), &detail.deliveries, false)) }
         h2 { "What became of it for each webhook" }
-        @if explained.is_empty() { p.empty { "There was no webhook." } } @else { (explanations(&explained)) }
+        @if explained.is_empty() { p.empty { "There was no webhook." } } @else { (explanations(api.handle(), who.id(), &explained)) }
         h2 { "Data" }
         @match (&detail.data, detail.erased_at) {
             (Some(data), _) => pre tabindex="0" { (text(data)) },
@@ -112,14 +112,14 @@ fn facts(detail: &EventDetail) -> Markup {
     }
 }
 
-fn explanations(explained: &[Explanation]) -> Markup {
+fn explanations(handle: &Handle, workspace: WorkspaceId, explained: &[Explanation]) -> Markup {
     html! {
         table {
             thead { tr { th { "Webhook" } th { "Answer" } th { "Meaning" } } }
             tbody {
                 @for explanation in explained {
                     tr {
-                        td data-label="Webhook" { a href={ "/dashboard/webhooks/" (explanation.webhook) } { (explanation.webhook) } }
+                        td data-label="Webhook" { (webhook(handle, workspace, explanation.webhook)) }
                         td data-label="Answer" { (state(explanation.verdict.as_str())) }
                         td data-label="Meaning" { (meaning(explanation.verdict.as_str())) }
                     }

@@ -1,10 +1,10 @@
 //! Parts that several pages share: times, states, requests and responses, pagers, the fields of filters.
 
 use maud::{Markup, html};
-use postrider_core::Time;
 use postrider_core::attempt::Attempt;
 use postrider_core::profile::{EventTypes, Profile};
-use postrider_engine::{AttemptDetail, Page, Subject};
+use postrider_core::{Time, WebhookId, WorkspaceId};
+use postrider_engine::{AttemptDetail, Handle, Page, Subject};
 
 use super::form::{local, next_page};
 use super::words::Words;
@@ -21,6 +21,27 @@ pub fn time(at: Time) -> Markup {
 /// A time that may not be there.
 pub fn maybe_time(at: Option<Time>) -> Markup {
     html! { @match at { Some(at) => (time(at)), None => span.none { "–" } } }
+}
+
+/// A webhook by its name, and by the id that filters and the API know it by; one that is gone by that alone.
+pub fn webhook(handle: &Handle, workspace: WorkspaceId, id: WebhookId) -> Markup {
+    html! {
+        @match handle.webhook(workspace, id) {
+            Some(webhook) => { a href={ "/dashboard/webhooks/" (id) } { (webhook.settings.name) } " " small { (id) } },
+            None => { (id) " " span.none { "deleted" } },
+        }
+    }
+}
+
+/// A size as people read it.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut size = bytes as f64;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        (size, unit) = (size / 1024.0, unit + 1);
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
 }
 
 /// A state or an outcome.
@@ -181,5 +202,16 @@ pub fn type_field(profile: &Profile, chosen: &Option<String>) -> Markup {
     match &profile.event_types {
         EventTypes::Listed(listed) => choice("eventType", "Type", chosen, listed.iter().map(|entry| &*entry.name)),
         EventTypes::Any(_) => field("eventType", "Type", chosen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn a_size_is_told_in_the_largest_unit_that_it_fills() {
+        let told = [0, 1023, 1024, 67_108_864, 5 << 30, u64::MAX].map(size);
+        assert_eq!(told, ["0 B", "1023 B", "1.0 KiB", "64.0 MiB", "5.0 GiB", "16777216.0 TiB"]);
     }
 }

@@ -9,6 +9,7 @@ use postrider_engine::EngineFigures;
 
 use super::access::{Operator, Seen};
 use super::page;
+use super::parts::size;
 use crate::state::Api;
 
 /// Shows it.
@@ -44,6 +45,7 @@ fn figures(figures: &EngineFigures) -> Markup {
                     }
                 }
             }
+            div { dt { "Log on disk" } dd { (size(figures.log_bytes)) } }
             div { dt { "Log, blocks" } dd { (figures.log_first) " to " (figures.log_end) } }
             div { dt { "Store, blocks behind" } dd { (behind) } }
             div { dt { "Deliveries in the store" } dd { @match figures.in_store { Some(count) => (count), None => span.none { "no store" } } } }

@@ -2,19 +2,21 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use super::{print, signals};
 use crate::columns::cell;
-use crate::limits::LIVE_MESSAGE_MAX;
-use crate::remote::{self, Ask, Options, Remote};
+use crate::limits::{LIVE_MESSAGE_MAX, LIVE_PAUSE, LIVE_PAUSE_MAX, LIVE_SILENCE_MAX};
+use crate::remote::{self, Ask, Options, Remote, Unwatched};
 
 /// Print a workspace's attempts as they end, a line each, until ^C.
 ///
-/// With --json a line is the API's message. Attempts that this program was too slow for are counted on stderr.
+/// With --json a line is the API's message. Attempts that this program was too slow for are counted on stderr. When the stream breaks it is
+/// opened again after a pause, which stderr says too; attempts of the meantime are not printed, `webhook logs` has them.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -25,7 +27,7 @@ pub struct Args {
 }
 
 /// # Errors
-/// [`Usage`](super::Usage) for what cannot be meant; what the server says; or it ends the stream.
+/// [`Usage`](super::Usage) for what cannot be meant; the server is not there at first; or it refuses, at first or later.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut remote = args.server.remote()?;
     remote::run(async {
@@ -38,11 +40,49 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn listen(remote: &mut Remote, webhook: Option<u64>) -> anyhow::Result<ExitCode> {
-    let json = remote.json;
-    let mut stream = Stream { body: remote.watch(Ask::of("/v1/live")).await?, unread: Vec::new() };
-    let mut is_first = true;
-    while let Some(message) = stream.next().await? {
-        if std::mem::take(&mut is_first) {
+    let (mut pause, mut has_listened) = (LIVE_PAUSE, false);
+    loop {
+        let broken = match remote.watch(Ask::of("/v1/live")).await {
+            Ok(body) => match follow(Stream { body, unread: Vec::new() }, webhook, remote.json).await? {
+                Followed { heard: true, broken } => {
+                    (pause, has_listened) = (LIVE_PAUSE, true);
+                    broken
+                }
+                Followed { broken, .. } => broken,
+            },
+            Err(Unwatched::ForNow(error)) if has_listened => error,
+            Err(Unwatched::ForNow(error) | Unwatched::Refused(error)) => return Err(error),
+        };
+        eprintln!("not listening: {broken:#}; trying again in {} s", pause.as_secs());
+        sleep(pause).await;
+        pause = (pause * 2).min(LIVE_PAUSE_MAX);
+    }
+}
+
+/// What became of a stream.
+struct Followed {
+    /// Whether anything came.
+    heard: bool,
+    broken: anyhow::Error,
+}
+
+/// Prints what a stream has, until it breaks.
+///
+/// # Errors
+/// What no other stream would mend: a message is not as documented, or stdout cannot be written.
+async fn follow(mut stream: Stream, webhook: Option<u64>, json: bool) -> anyhow::Result<Followed> {
+    let mut heard = false;
+    loop {
+        let message = match timeout(LIVE_SILENCE_MAX, stream.next()).await {
+            Ok(Ok(Some(message))) => message,
+            Ok(Ok(None)) => return Ok(Followed { heard, broken: anyhow!("the server ended the stream") }),
+            Ok(Err(broken)) => return Ok(Followed { heard, broken }),
+            Err(_) => {
+                let silence = LIVE_SILENCE_MAX.as_secs();
+                return Ok(Followed { heard, broken: anyhow!("nothing came for {silence} s") });
+            }
+        };
+        if !std::mem::replace(&mut heard, true) {
             // Whoever waits for it knows that nothing is missed from here on.
             eprintln!("listening");
         }
@@ -54,7 +94,6 @@ async fn listen(remote: &mut Remote, webhook: Option<u64>) -> anyhow::Result<Exi
             print(format!("{line}\n").as_bytes())?;
         }
     }
-    bail!("the server ended the stream")
 }
 
 /// `2026-02-19T10:30:00.000Z webhook 1 EMAIL_SENT e1 attempt 1 200 succeeded 12 ms`, and why where it failed.
@@ -96,7 +135,7 @@ struct Message {
 }
 
 impl Stream {
-    /// The bytes of the next message, without the blank line after it.
+    /// The bytes of the next message, without the blank line after it; none at the stream's end.
     async fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
         loop {
             if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {

@@ -31,6 +31,8 @@ pub struct EngineFigures {
     pub log_first: u64,
     /// The block that comes next.
     pub log_end: u64,
+    /// Bytes of the log's files, as of a fifth of a second ago at the most. An engine in memory has as much in RAM.
+    pub log_bytes: u64,
     /// The first block that the store does not cover.
     pub covered: u64,
     /// Unfinished deliveries in the store; `None` where there is no store that can be asked.
@@ -65,6 +67,7 @@ impl Handle {
             in_flight: shared.in_flight.load(Ordering::Relaxed),
             log_first: shared.records.first(),
             log_end: shared.durable_end(),
+            log_bytes: shared.log_bytes.load(Ordering::Relaxed),
             covered: shared.covered(),
             in_store: shared.stored.pending_len(),
         }

@@ -78,6 +78,25 @@ async fn a_failure_is_found_explained_and_retried() {
 }
 
 #[tokio::test]
+async fn tables_name_webhooks_and_say_which_are_gone() {
+    let world = World::local();
+    let (_, key) = world.workspace("genesy").await;
+    let hook = world.webhook(&key, &receiver(500, "").await).await;
+    world.patch(&key, &format!("/v1/webhooks/{hook}"), json!({"name": "The <b>CRM</b>"})).await;
+    world.post(&key, "/v1/events", event("e1")).await;
+    delivery(&world, &key, "e1", 1).await;
+    let browser = Browser::with_key(&world, &key).await;
+    let link = format!("<a href=\"/dashboard/webhooks/{hook}\">The &lt;b&gt;CRM&lt;/b&gt;</a> <small>{hook}</small>");
+    for path in ["/dashboard/deliveries", "/dashboard/events/e1"] {
+        let page = browser.page(path).await;
+        assert!(page.contains(&link), "{page}");
+    }
+    world.delete(&key, &format!("/v1/webhooks/{hook}")).await;
+    let page = browser.page("/dashboard/deliveries").await;
+    assert!(!page.contains("CRM") && page.contains("deleted") && page.contains("cancelled"), "{page}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_retried_is_refused_in_the_words_of_the_api() {
     let world = World::local();
     let (_, key) = world.workspace("genesy").await;
