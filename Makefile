@@ -2,8 +2,8 @@
 
 CARGO ?= cargo
 
-.PHONY: test ci fmt clippy docs unit otlp browser browser-tools demo sim deny deny-tool crash soak schemathesis book api-reference bench fuzz \
-	fuzz-build
+.PHONY: test ci fmt clippy docs unit otlp browser browser-tools demo sim deny deny-tool crash soak schemathesis book api-reference bench \
+	instructions instructions-tool fuzz fuzz-build
 
 # The tests.
 test: unit
@@ -13,7 +13,7 @@ unit:
 	POSTRIDER_BROWSER=no $(CARGO) test --workspace --quiet
 
 # Everything that has to hold before a change lands.
-ci: fmt clippy docs test otlp browser sim demo deny
+ci: fmt clippy docs test otlp browser sim demo instructions deny
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -111,6 +111,14 @@ api-reference:
 # The benchmarks behind docs/benchmarks.md.
 bench:
 	$(CARGO) bench -p postrider-benches
+
+# Instructions that an event costs the engine, against benches/instructions.txt: more than 5 % above it is a failure.
+instructions: instructions-tool
+	CARGO="$(CARGO)" benches/instructions.sh
+
+instructions-tool:
+	@command -v valgrind >/dev/null || { $(AS_ROOT) apt-get update -qq && \
+		$(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends valgrind; }
 
 # Each fuzz target in tests/fuzz for so many seconds, from its kept seeds and from what earlier runs have found. Needs a C++ compiler. Without a
 # sanitizer: this is Rust with hardly any unsafe code, so a panic, an overflow and memory beyond a bound are what is looked for, and the stable

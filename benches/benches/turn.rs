@@ -1,8 +1,12 @@
-//! What the engine costs an event without HTTP and without a disk: decide, apply, encode, schedule, pick, file the outcome.
+//! What the engine costs an event without HTTP and without a disk: decide, apply, encode, schedule, pick, file the outcome. And of that
+//! the codec alone, on the facts that came of it.
+//!
+//! With `--events N`, for `make instructions`: so many events of 256 B to one webhook, of which every eighth fails once and sleeps until its
+//! retry. Small ones, since of large ones the digest would be half of all: without the processor's own instructions, as callgrind has it.
 
 use bytes::Bytes;
 use postrider_benches::{Hash, Scale, genesy_data, report, timed};
-use postrider_core::attempt::Exchange;
+use postrider_core::attempt::{ErrorKind, Exchange, Failure};
 use postrider_core::command::{Command, Finish, Measured};
 use postrider_core::machine::Entropy;
 use postrider_core::profile::Profile;
@@ -12,9 +16,10 @@ use postrider_core::workspace::KeyHash;
 use postrider_core::{Millis, Time, WorkspaceId};
 use postrider_engine::shard::{Input, Shard};
 use postrider_engine::{EventDraft, check_event};
-use postrider_log::memory::{Memory, Writer};
-use postrider_log::{EventLog, LogId};
+use postrider_log::memory::{Memory, Reader, Writer};
+use postrider_log::{Block, EventLog, LogId, LogReader};
 use std::sync::Arc;
+use std::time::Duration;
 
 struct Counter(u64);
 
@@ -28,11 +33,33 @@ impl Entropy for Counter {
 fn main() {
     let scale = Scale::of_arguments();
     let mut hash = Hash::new();
+    if let Some(events) = events_alone() {
+        run(&Load { webhooks: 1, per_event: 1, events, bytes: 256, fails_every: 8 }, &mut hash);
+        return hash.report();
+    }
     for (webhooks, per_event) in [(1, 1), (100, 1), (10_000, 1), (10, 10)] {
         let events = scale.pick(200_000, 500) / per_event;
-        run(webhooks, per_event, events, &mut hash);
+        run(&Load { webhooks, per_event, events, bytes: 1024, fails_every: u64::MAX }, &mut hash);
     }
     hash.report();
+}
+
+/// What is done.
+struct Load {
+    webhooks: u64,
+    /// Deliveries.
+    per_event: u64,
+    events: u64,
+    /// Of each event.
+    bytes: usize,
+    /// Of the deliveries, every so many fail once.
+    fails_every: u64,
+}
+
+/// How many events `--events N` asks for.
+fn events_alone() -> Option<u64> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--events");
+    arguments.nth(1)?.parse().ok()
 }
 
 fn settings(number: u64, per_event: u64) -> Settings {
@@ -55,26 +82,24 @@ fn settings(number: u64, per_event: u64) -> Settings {
     }
 }
 
-fn run(webhooks: u64, per_event: u64, events: u64, hash: &mut Hash) {
+fn run(load: &Load, hash: &mut Hash) {
+    let Load { webhooks, per_event, events, bytes, .. } = *load;
     let log = Memory::new(LogId([7; 16])).claim(0, 1, Time(1)).expect("memory has no other owner");
     let mut shard = Shard::new(log.writer, Default::default());
     let profile = Arc::new(Profile::built_in().into_iter().next().expect("there are profiles"));
     let mut entropy = Counter(0);
     let workspace = set_up(&mut shard, &profile, webhooks, per_event, &mut entropy);
+    // Made beforehand, so that making them is no part of what is counted.
+    let payloads: Vec<_> = (0..webhooks.max(256)).map(|n| payload(n, webhooks, bytes)).collect();
+    let draft = |n: u64| {
+        let data = payloads[n as usize % payloads.len()].clone();
+        EventDraft { event_type: "EMAIL_SENT".into(), data, ..EventDraft::default() }
+    };
 
-    let (mut deliveries, mut check, mut publish, mut finish) =
-        (0, Default::default(), Default::default(), Default::default());
+    let mut attempts = Attempts { fails_every: load.fails_every, ..Attempts::default() };
+    let (mut check, mut publish) = (Duration::ZERO, Duration::ZERO);
     for (now, first) in (1_000..).zip((0..events).step_by(256)) {
-        let drafts: Vec<_> = (first..(first + 256).min(events))
-            .map(|n| {
-                let data = genesy_data(n, 1024).replacen(
-                    &format!("\"id\":{}", n % 100),
-                    &format!("\"id\":{}", n % webhooks),
-                    1,
-                );
-                EventDraft { event_type: "EMAIL_SENT".into(), data: Bytes::from(data), ..EventDraft::default() }
-            })
-            .collect();
+        let drafts: Vec<_> = (first..(first + 256).min(events)).map(draft).collect();
         let (checked, took) = timed(|| {
             drafts.into_iter().map(|d| check_event(&profile, d, 1 << 20).expect("it is valid")).collect::<Vec<_>>()
         });
@@ -82,38 +107,87 @@ fn run(webhooks: u64, per_event: u64, events: u64, hash: &mut Hash) {
         let mut inputs = checked.into_iter().map(|event| Input::new(Command::Publish { workspace, event }, ()));
         let (_, took) = timed(|| shard.turn(Time(now), &mut entropy, || inputs.next()).expect("memory is never full"));
         publish += took;
-        // Permits are fewer than a batch has deliveries, so it takes a few rounds.
-        loop {
-            let (more, took) = timed(|| finish_all(&mut shard, now, &mut entropy, &mut deliveries));
-            finish += took;
-            if !more {
-                break;
-            }
-        }
+        attempts.make(&mut shard, Time(now), &mut entropy);
     }
-    assert_eq!(deliveries, events * per_event, "everything was delivered");
-    hash.take(deliveries);
-    println!("{webhooks} webhooks, {per_event} an event, 1 KiB:");
+    let behind_all_retries = Time(600_000);
+    while shard.advance(behind_all_retries) {}
+    attempts.make(&mut shard, behind_all_retries, &mut entropy);
+    assert_eq!(attempts.succeeded, events * per_event, "everything was delivered");
+    hash.take(attempts.succeeded);
+    println!("{webhooks} webhooks, {per_event} an event, {bytes} B:");
     report("to check an event (digest, crc, one pass)", events, check);
     report("to accept an event, 256 a turn", events, publish);
-    report("to pick a delivery and file its outcome", deliveries, finish);
+    report("to pick a delivery and file its outcome", attempts.succeeded + attempts.failed, attempts.took);
+    codec(&log.reader, hash);
 }
 
-fn finish_all(shard: &mut Shard<Writer>, now: u64, entropy: &mut Counter, deliveries: &mut u64) -> bool {
-    let exchange = Exchange { duration: Millis(1), status_code: Some(200), failure: None, retry_after: None };
-    let mut jobs = Vec::new();
-    while let Some(job) = shard.pick(Time(now)) {
-        jobs.push(job);
-    }
-    *deliveries += jobs.len() as u64;
-    let more = !jobs.is_empty();
-    let mut inputs = jobs.into_iter().map(|job| {
-        let (started, webhook_version) = (job.started, job.webhook.version);
-        let measured = Measured { started, exchange: exchange.clone(), body: Bytes::new(), crc32c: 0, webhook_version };
-        Input::new(Command::Finish(Finish { key: job.cell.key, measured }), ())
+fn payload(n: u64, webhooks: u64, bytes: usize) -> Bytes {
+    let data = genesy_data(n, bytes);
+    data.replacen(&format!("\"id\":{}", n % 100), &format!("\"id\":{}", n % webhooks), 1).into()
+}
+
+/// Every fact of the log, read and written once more.
+fn codec(log: &Reader, hash: &mut Hash) {
+    let blocks: Vec<_> = log.blocks(log.first()).map(|block| block.expect("memory reads")).collect();
+    let facts = blocks.iter().map(|block| u64::from(block.len())).sum();
+    let (records, took) = timed(|| {
+        let read = |block: &'_ Block| {
+            let facts = block.facts().map(|(at, fact)| postrider_log::codec::decode(at, block.time(), fact));
+            facts.collect::<Result<Vec<_>, _>>().expect("what was written can be read")
+        };
+        blocks.iter().flat_map(read).collect::<Vec<_>>()
     });
-    shard.turn(Time(now), entropy, || inputs.next()).expect("memory is never full");
-    more
+    report("to decode a fact", facts, took);
+    let mut bytes = Vec::new();
+    let (_, took) = timed(|| {
+        for record in &records {
+            bytes.clear();
+            postrider_log::codec::encode(&record.fact, record.time, &mut bytes);
+            hash.take(bytes.len() as u64);
+        }
+    });
+    report("to encode a fact", facts, took);
+}
+
+/// What was attempted.
+#[derive(Default)]
+struct Attempts {
+    fails_every: u64,
+    succeeded: u64,
+    failed: u64,
+    took: Duration,
+}
+
+impl Attempts {
+    /// Attempts all that is due. Permits are fewer than a batch has deliveries, so it takes a few rounds.
+    fn make(&mut self, shard: &mut Shard<Writer>, now: Time, entropy: &mut Counter) {
+        let (_, took) = timed(|| while self.round(shard, now, entropy) {});
+        self.took += took;
+    }
+
+    fn round(&mut self, shard: &mut Shard<Writer>, now: Time, entropy: &mut Counter) -> bool {
+        let mut jobs = Vec::new();
+        while let Some(job) = shard.pick(now) {
+            jobs.push(job);
+        }
+        let more = !jobs.is_empty();
+        let mut inputs = jobs.into_iter().map(|job| {
+            let (started, webhook_version) = (job.started, job.webhook.version);
+            let exchange = self.exchange(job.cell.attempts);
+            let measured = Measured { started, exchange, body: Bytes::new(), crc32c: 0, webhook_version };
+            Input::new(Command::Finish(Finish { key: job.cell.key, measured }), ())
+        });
+        shard.turn(now, entropy, || inputs.next()).expect("memory is never full");
+        more
+    }
+
+    fn exchange(&mut self, attempts_before: u32) -> Exchange {
+        let fails = attempts_before == 0 && (self.succeeded + self.failed + 1).is_multiple_of(self.fails_every);
+        let failure = fails.then(|| Failure { kind: ErrorKind::HttpStatus, message: "http_status: 500".into() });
+        *if fails { &mut self.failed } else { &mut self.succeeded } += 1;
+        let status = if fails { 500 } else { 200 };
+        Exchange { duration: Millis(1), status_code: Some(status), failure, retry_after: None }
+    }
 }
 
 fn set_up(
