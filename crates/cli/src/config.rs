@@ -3,8 +3,6 @@
 //! [`Settings`] is what one source names, and is at once the command line's options and the file's keys, so that the two cannot differ.
 //! [`Layers`] are all sources, one over the other; [`Config`] is what they come to.
 
-// By its path, so that the fuzz targets find it as well: they take this file in, since a binary has no library.
-#[path = "config/shown.rs"]
 mod shown;
 
 use std::net::SocketAddr;

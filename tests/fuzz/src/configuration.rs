@@ -7,10 +7,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
+use postrider_cli::fuzzed::{self as cli, Layer, Layers, Row, Settings};
 use serde_json::Value;
-
-use crate::args;
-use crate::config::{Layer, Layers, Row, Settings};
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -33,16 +31,16 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn options(text: &str) {
-    if let Ok(duration) = args::duration(text) {
-        assert_eq!(args::duration(&args::duration_text(duration)), Ok(duration));
+    if let Ok(duration) = cli::duration(text) {
+        assert_eq!(cli::duration(&cli::duration_text(duration)), Ok(duration));
     }
-    if let Ok(size) = args::size(text) {
-        assert_eq!(args::size(&args::size_text(size)), Ok(size));
+    if let Ok(size) = cli::size(text) {
+        assert_eq!(cli::size(&cli::size_text(size)), Ok(size));
     }
-    if let Ok(share) = args::share(text) {
+    if let Ok(share) = cli::share(text) {
         assert!((0.0..=1.0).contains(&share));
     }
-    let _ = (args::bytes(text), args::rate(text), args::listen(text), args::moment(text));
+    let _ = (cli::bytes(text), cli::rate(text), cli::listen(text), cli::moment(text));
 }
 
 fn is_an_error(error: &anyhow::Error) {

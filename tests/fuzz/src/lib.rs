@@ -4,24 +4,9 @@
 //! Each file says what it asserts: round trips, and a second judge where there is one. For all of them holds: no panic, no overflow, no
 //! hang, and never more heap at once than the target is given here.
 
-#[path = "../../../crates/cli/src/args.rs"]
-#[allow(dead_code, reason = "the command line's own file, of which only a part is used")]
-mod args;
-#[path = "../../../crates/cli/src/clock.rs"]
-#[allow(dead_code, reason = "the command line's own file, of which only a part is used")]
-mod clock;
-#[path = "../../../crates/cli/src/config.rs"]
-#[allow(dead_code, reason = "the command line's own file, of which only a part is used")]
-mod config;
-#[path = "../../../crates/cli/src/logging.rs"]
-#[allow(dead_code, reason = "the command line's own file, of which only a part is used")]
-mod logging;
-
 mod addresses;
 mod blocks;
 mod bodies;
-#[allow(dead_code, reason = "made by the command line's own file, and never read here")]
-mod commands;
 mod configuration;
 mod facts;
 mod memory;
