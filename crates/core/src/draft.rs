@@ -71,6 +71,8 @@ pub struct WebhookDraft {
     pub rate_limit: Field<u64>,
     /// How to sign.
     pub signing: Field<Scheme>,
+    /// In the order of the events, one at a time.
+    pub ordered: Field<bool>,
 }
 
 /// A retry policy as text.

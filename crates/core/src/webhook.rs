@@ -50,6 +50,8 @@ pub struct Settings {
     pub rate_limit: Option<NonZeroU32>,
     /// With which keys requests are signed.
     pub signing: Option<Signing>,
+    /// One delivery at a time, in the order of the events: the next one only once the one before has ended.
+    pub ordered: bool,
 }
 
 /// The time for a whole attempt when the webhook names none.
@@ -106,6 +108,8 @@ pub struct Change {
     pub rate_limit: Option<Option<NonZeroU32>>,
     /// A new key in the place of all there were, or none.
     pub signing: Option<Option<Signing>>,
+    /// In order or not.
+    pub ordered: Option<bool>,
 }
 
 /// Why a webhook does not get an event.
@@ -160,5 +164,6 @@ impl Settings {
         set(&mut self.timeout, change.timeout);
         set(&mut self.rate_limit, change.rate_limit);
         set(&mut self.signing, change.signing);
+        set(&mut self.ordered, change.ordered);
     }
 }

@@ -1,5 +1,6 @@
 //! How the shard reads below W: through the store and the log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use postrider_core::delivery::{Cell, Status};
@@ -15,6 +16,32 @@ use crate::stored::{Stored, StoredError, View};
 
 /// Blocks that are looked through at once for what is unfinished: a commit waits for each look.
 const BLOCKS_A_LOOK: u64 = 16;
+
+/// Deliveries that are asked for at once where many are looked through.
+const AT_ONCE: usize = 4096;
+
+/// The first ones behind `after`.
+struct First {
+    after: Option<DeliveryKey>,
+    max: usize,
+    keys: BTreeSet<DeliveryKey>,
+}
+
+impl First {
+    fn take(&mut self, key: DeliveryKey) {
+        if self.after.is_none_or(|after| key > after) {
+            self.keys.insert(key);
+            if self.keys.len() > self.max {
+                self.keys.pop_last();
+            }
+        }
+    }
+
+    /// Whether there are as many as are wanted, all before this one.
+    fn is_behind(&self, key: Option<DeliveryKey>) -> bool {
+        self.keys.len() == self.max && key.is_some_and(|key| self.keys.last().is_some_and(|last| *last < key))
+    }
+}
 
 fn recalled(view: &View<'_>, event: Arc<Event>, cells: Vec<Cell>) -> Result<Recalled, StoredError> {
     let (payload, erased) = (view.payload_of(event.at)?, view.erased(event.at)?.map(|(fact, _)| fact));
@@ -62,6 +89,40 @@ impl Below for Stored {
         max: usize,
     ) -> Result<(Vec<Asleep>, Time), StoredError> {
         self.view(|view| Ok((view.backlog(webhook, lane, after, max)?, view.swept())))
+    }
+
+    fn in_order(
+        &self,
+        webhook: WebhookId,
+        after: Option<DeliveryKey>,
+        max: usize,
+    ) -> Result<Vec<DeliveryKey>, StoredError> {
+        self.view(|view| {
+            let mut first = First { after, max, keys: BTreeSet::new() };
+            for lane in [Lane::Fresh, Lane::Retry] {
+                let mut read_to = None;
+                loop {
+                    let some = view.backlog(webhook, lane, read_to, AT_ONCE)?;
+                    some.iter().for_each(|asleep| first.take(asleep.key));
+                    read_to = some.last().copied().or(read_to);
+                    // What has just come is there in the order in which it came, but for that of one moment.
+                    let is_past = lane == Lane::Fresh && first.is_behind(some.first().map(|asleep| asleep.key));
+                    if some.len() < AT_ONCE || is_past {
+                        break;
+                    }
+                }
+            }
+            let mut read_to = None;
+            loop {
+                let some = view.due(read_to, Time(u64::MAX), AT_ONCE)?;
+                let of_webhook = some.iter().filter(|asleep| asleep.webhook == webhook);
+                of_webhook.for_each(|asleep| first.take(asleep.key));
+                read_to = some.last().copied().or(read_to);
+                if some.len() < AT_ONCE {
+                    return Ok(first.keys.into_iter().collect());
+                }
+            }
+        })
     }
 
     fn delivery(&self, key: DeliveryKey) -> Result<Option<Recalled>, StoredError> {

@@ -3,13 +3,14 @@
 //! A shard promises that no reply, effect or job leaves it before the facts behind it are durable. Time, entropy, log and dispatch are
 //! passed in, so the simulator drives exactly what the server runs. It has no thread, no channel and no clock.
 
+mod order;
 mod recall;
 mod replay;
 mod retention;
 mod spill;
 mod wanted;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,13 +23,14 @@ use postrider_core::machine::{self, Entropy, Kernel, Moment, Prior};
 use postrider_core::profile::Terminal;
 use postrider_core::sealed::SealingKeyId;
 use postrider_core::webhook::Webhook;
-use postrider_core::{DeliveryKey, Position, ReplayId, Time, WorkspaceId, limits};
+use postrider_core::{DeliveryKey, Position, ReplayId, Time, WebhookId, WorkspaceId, limits};
 use postrider_dispatch::Target;
 use postrider_log::{AppendError, Batch, EraseError, LogWriter, Payload, ReserveError, codec};
 use postrider_scheduler::{Lane, Limits, Residency, Scheduler};
 
 use crate::overlay::{Overlay, Recalled};
 use crate::restatements::Restatements;
+use order::Line;
 pub use recall::Bounds;
 use recall::Reliance;
 use replay::ReadForReplay;
@@ -50,6 +52,10 @@ pub struct Shard<W> {
     /// Events that owe an erasure, to be looked at again: what they waited for may have been deleted.
     to_check: VecDeque<Position>,
     beginnings: Beginnings,
+    /// Of each ordered webhook, who is next.
+    lines: BTreeMap<WebhookId, Line>,
+    /// Ordered webhooks with another head than they were told of.
+    moved: Vec<(WebhookId, Option<DeliveryKey>)>,
     /// The replay that made the last step: the next one is another's, if there is another.
     replayed: Option<(WorkspaceId, ReplayId)>,
     read_for_replay: Option<ReadForReplay>,
@@ -135,6 +141,8 @@ impl<W: LogWriter> Shard<W> {
             to_erase: Vec::new(),
             to_check: VecDeque::new(),
             beginnings: Beginnings::default(),
+            lines: BTreeMap::new(),
+            moved: Vec::new(),
             replayed: None,
             read_for_replay: None,
             spares_space: false,
@@ -191,6 +199,7 @@ impl<W: LogWriter> Shard<W> {
         for webhook in self.kernel.directory.webhooks() {
             make_known(&mut self.scheduler, webhook);
         }
+        self.form_lines();
         let cells: Vec<Cell> = self.overlay.cells().filter(|cell| self.kernel.is_pending(cell)).copied().collect();
         match self.reliance {
             Some(_) => self.doze(&cells),
@@ -417,19 +426,27 @@ impl<W: LogWriter> Shard<W> {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Deliver(cell) => self.file(&cell),
-                Effect::Free(key, held) => self.scheduler.finished(key, held),
+                Effect::Free(key, held) => {
+                    self.scheduler.finished(key, held);
+                    self.has_moved_on(key);
+                }
                 Effect::Sleep(cell) => self.file(&cell),
                 Effect::Hasten(cell) => self.hasten(&cell),
                 Effect::Forget(key) => {
                     self.scheduler.forget(key);
+                    self.has_moved_on(key);
                     if let Some(webhook) = self.overlay.cell(key).map(|cell| cell.webhook) {
                         self.has_shortened(webhook);
                     }
                 }
                 Effect::ErasePayload(event) => self.to_erase.push(self.overlay.payload_of(event)),
-                Effect::Webhook(webhook) => make_known(&mut self.scheduler, &webhook),
+                Effect::Webhook(webhook) => {
+                    make_known(&mut self.scheduler, &webhook);
+                    self.keep_order(webhook.id, webhook.settings.ordered);
+                }
                 Effect::ForgetWebhook(webhook) => {
                     self.scheduler.drop_webhook(webhook);
+                    self.forget_line(webhook);
                     self.forget_spill(webhook);
                 }
                 Effect::DestroyKey(key) => destroyed.push(key),
@@ -440,7 +457,12 @@ impl<W: LogWriter> Shard<W> {
 
     fn file(&mut self, cell: &Cell) {
         // A webhook can be deleted later in the turn that chose it, or that filed an attempt of it.
-        if self.scheduler.knows(cell.webhook) && self.is_current(cell) && self.may_stay(cell) {
+        if !self.scheduler.knows(cell.webhook) || !self.is_current(cell) {
+            return;
+        }
+        if self.lines.contains_key(&cell.webhook) {
+            self.stand_in_line(cell);
+        } else if self.may_stay(cell) {
             self.place(cell);
         }
     }
@@ -458,6 +480,11 @@ impl<W: LogWriter> Shard<W> {
 
     fn hasten(&mut self, cell: &Cell) {
         if !self.is_current(cell) || !self.scheduler.knows(cell.webhook) {
+            return;
+        }
+        if self.lines.contains_key(&cell.webhook) {
+            self.stand_in_line(cell);
+            self.scheduler.wake(cell.key);
             return;
         }
         match self.scheduler.residency(cell.key) {
@@ -507,11 +534,14 @@ impl<W: LogWriter> Shard<W> {
         let Some(cell) = self.overlay.cell(key).copied() else {
             return;
         };
-        if self.kernel.is_pending(&cell) {
+        self.has_moved_on(key);
+        if !self.kernel.is_pending(&cell) {
+            self.overlay.may_be_idle(key.event);
+        } else if self.lines.contains_key(&cell.webhook) {
+            self.file(&cell);
+        } else {
             let lane = if cell.is_fresh() { Lane::Fresh } else { Lane::Retry };
             self.scheduler.ready(key, cell.webhook, lane);
-        } else {
-            self.overlay.may_be_idle(key.event);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the engine's threads share: the readers' copy of the directory, the views and how far they are, the end that is durable.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use postrider_core::directory::Directory;
 use postrider_core::replay::Replays;
 use postrider_core::webhook::Webhook;
-use postrider_core::{Position, Time, WebhookId};
+use postrider_core::{DeliveryKey, Position, Time, WebhookId};
 use postrider_log::{Block, ChainHash, LogReader, ReadError};
 use tokio::sync::watch;
 
@@ -25,6 +25,8 @@ pub struct Shared {
     pub directory: RwLock<Directory>,
     /// Written by the writer as the directory is.
     pub replays: RwLock<Replays>,
+    /// Of ordered webhooks, the delivery that all others of theirs wait for. Written by the writer as the directory is.
+    pub heads: RwLock<BTreeMap<WebhookId, DeliveryKey>>,
     /// Written by the projector alone.
     pub views: RwLock<Views>,
     /// Blocks that the projector has taken in.
@@ -86,6 +88,11 @@ impl Shared {
     /// The webhook as it was at `version`, if that is still of use.
     pub fn webhook_at(&self, id: WebhookId, version: Position) -> Option<Arc<Webhook>> {
         self.directory.read().history(id)?.version(version).cloned()
+    }
+
+    /// The delivery of the same webhook that has to end before this one is attempted.
+    pub fn blocks(&self, webhook: WebhookId, key: DeliveryKey) -> Option<DeliveryKey> {
+        self.heads.read().get(&webhook).copied().filter(|head| *head < key)
     }
 
     /// A look at what there is. It is file I/O.

@@ -361,6 +361,7 @@ fn settings(types: &[&str]) -> Settings {
         timeout: TIMEOUT_DEFAULT,
         rate_limit: None,
         signing: None,
+        ordered: false,
     }
 }
 

@@ -272,6 +272,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             directory: RwLock::new(replayed.directory),
             replays: RwLock::new(shard.kernel().replays.clone()),
+            heads: RwLock::default(),
             views: RwLock::new(replayed.views),
             projected: watch::Sender::new(end),
             durable: AtomicU64::new(end),

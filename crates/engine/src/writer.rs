@@ -253,21 +253,40 @@ impl<W: LogWriter> Writer<W> {
 
     /// What the store has now needs not be in RAM, and what is due soon is asked for.
     fn follow_store(&mut self, now: Time) {
-        let Some(loader) = &self.loader else { return };
+        if self.loader.is_none() {
+            return self.tell_heads();
+        }
         let (covered, swept) = self.shared.store_at();
         if covered > self.shard.overlay().base() {
             self.shard.covered(covered, swept);
         }
-        if let Some(wanted) = self.shard.want(now) {
+        if let (Some(loader), Some(wanted)) = (&self.loader, self.shard.want(now)) {
             loader.want(wanted);
         }
+        self.tell_heads();
         if let Some(met_until) = self.shard.met_until() {
             self.shared.sweep_until.store(met_until.0.min(now.0 + 1), Ordering::Release);
         }
     }
 
+    /// Readers see what blocks the deliveries of ordered webhooks.
+    fn tell_heads(&mut self) {
+        let moved = self.shard.take_moved();
+        if moved.is_empty() {
+            return;
+        }
+        let mut heads = self.shared.heads.write();
+        for (webhook, head) in moved {
+            match head {
+                Some(head) => heads.insert(webhook, head),
+                None => heads.remove(&webhook),
+            };
+        }
+    }
+
     /// The turn is durable: publishes it, then answers.
     fn release(&mut self, turned: Turned<Token>) {
+        self.tell_heads();
         if let Some(last) = turned.records.last() {
             let end = last.position.block() + 1;
             if turned.records.iter().any(|record| record.fact.concerns_directory()) {

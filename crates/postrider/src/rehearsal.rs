@@ -181,6 +181,7 @@ impl World {
             timeout: TIMEOUT_DEFAULT,
             rate_limit: None,
             signing: None,
+            ordered: false,
         };
         world.turn(&Command::CreateWebhook { workspace: world.workspace, settings: Box::new(settings) }, None, none)?;
         Ok(world)

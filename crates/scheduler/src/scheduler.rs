@@ -111,6 +111,14 @@ impl Scheduler {
         self.ready.set_rate(self.webhook(webhook), rate);
     }
 
+    /// Lets a webhook have one attempt in flight at a time, or as many as its cap allows.
+    ///
+    /// # Panics
+    /// When the webhook is not known.
+    pub fn set_serial(&mut self, webhook: WebhookId, serial: bool) {
+        self.ready.change(self.webhook(webhook), |webhook| webhook.serial = serial);
+    }
+
     /// Switches a webhook off: nothing of it is picked. Its queues stay, and its sleepers join them when they are due.
     ///
     /// # Panics
@@ -136,6 +144,20 @@ impl Scheduler {
         let at = self.webhook(webhook);
         // Out of the ring first, so that it is not moved there for each that goes.
         self.ready.change(at, |webhook| webhook.held = true);
+        let discarded = self.discard(at);
+        self.ready.drop_webhook(at);
+        discarded
+    }
+
+    /// Lets go of all that a webhook has queued or asleep; says how many. What is in flight finishes as ever. Costs what it lets go.
+    ///
+    /// # Panics
+    /// When the webhook is not known.
+    pub fn clear(&mut self, webhook: WebhookId) -> usize {
+        self.discard(self.webhook(webhook))
+    }
+
+    fn discard(&mut self, at: u32) -> usize {
         let mut discarded = 0;
         let next = |webhook: &crate::webhooks::Webhook| {
             [webhook.fresh, webhook.retry, webhook.asleep].iter().find_map(List::first)
@@ -145,7 +167,6 @@ impl Scheduler {
             self.residents.remove(delivery);
             discarded += 1;
         }
-        self.ready.drop_webhook(at);
         discarded
     }
 

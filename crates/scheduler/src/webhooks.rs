@@ -72,6 +72,8 @@ pub(crate) struct Webhook {
     pub(crate) round: u64,
     pub(crate) pace: Pace,
     pub(crate) held: bool,
+    /// One attempt at a time, whatever its cap.
+    pub(crate) serial: bool,
     /// Deleted, and kept only until its permits have returned.
     pub(crate) dropped: bool,
     pub(crate) last: Lane,
@@ -92,6 +94,7 @@ impl Webhook {
             round: 0,
             pace: Pace::default(),
             held: false,
+            serial: false,
             dropped: false,
             last: Lane::Retry,
             standing: Standing::Idle,
@@ -112,7 +115,8 @@ impl Webhook {
     /// Whether it may run as far as it alone is concerned.
     pub(crate) fn may_run(&self) -> bool {
         let waiting = !self.fresh.is_empty() || !self.retry.is_empty();
-        waiting && !self.held && !self.dropped && self.slots.has_free()
+        let has_slot = self.slots.has_free() && !(self.serial && self.slots.held() > 0);
+        waiting && !self.held && !self.dropped && has_slot
     }
 
     /// The lane whose turn it is: they alternate, so that neither starves the other.

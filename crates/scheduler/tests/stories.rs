@@ -47,6 +47,42 @@ fn a_webhook_without_history_has_one_slot_until_its_first_answer() {
 }
 
 #[test]
+fn a_serial_webhook_has_one_attempt_in_flight_whatever_its_cap() {
+    let mut scheduler = scheduler();
+    (1..=3).for_each(|number| scheduler.ready(key(number), A, Lane::Fresh));
+    assert_eq!(picked(&mut scheduler), [1, 2, 3]);
+    scheduler.set_serial(A, true);
+    scheduler.ready(key(4), A, Lane::Fresh);
+    for number in [2, 1] {
+        scheduler.finished(key(number), Millis(10));
+        assert!(picked(&mut scheduler).is_empty(), "others are in flight still");
+    }
+    scheduler.finished(key(3), Millis(10));
+    assert_eq!(picked(&mut scheduler), [4]);
+    scheduler.ready(key(5), A, Lane::Fresh);
+    scheduler.ready(key(6), B, Lane::Fresh);
+    assert_eq!(picked(&mut scheduler), [6], "others are not held up");
+    scheduler.set_serial(A, false);
+    assert_eq!(picked(&mut scheduler), [5]);
+}
+
+#[test]
+fn what_waits_for_a_webhook_can_be_let_go_while_the_rest_goes_on() {
+    let mut scheduler = scheduler();
+    scheduler.ready(key(1), A, Lane::Fresh);
+    assert_eq!(picked(&mut scheduler), [1]);
+    scheduler.ready(key(2), A, Lane::Retry);
+    scheduler.sleep(key(3), A, NOW + Millis(5));
+    scheduler.ready(key(4), B, Lane::Fresh);
+    assert_eq!(scheduler.clear(A), 2);
+    assert_eq!((scheduler.residency(key(2)), scheduler.residency(key(3))), (None, None));
+    assert_eq!(picked(&mut scheduler), [4]);
+    scheduler.finished(key(1), Millis(10));
+    scheduler.ready(key(2), A, Lane::Retry);
+    assert_eq!(picked(&mut scheduler), [2], "it is known still");
+}
+
+#[test]
 fn lanes_are_first_in_first_out_and_take_turns() {
     let mut scheduler = scheduler();
     for number in 1..=4 {

@@ -62,6 +62,8 @@ pub enum Fault {
     ForgetsTooEarly,
     /// Loses a delivery that comes back from the store.
     RecallLosesOne,
+    /// Loses the first of an ordered webhook's deliveries that were read from the store.
+    LineLosesFirst,
     /// Lets the overlay go of what the store does not have yet.
     LetsGoAboveW,
     /// Restates one more as pending than there are.
@@ -90,7 +92,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 41] = [
+    pub const ALL: [Fault; 42] = [
         Fault::AckBeforeAppend,
         Fault::AckWhenFull,
         Fault::KeepWhenFull,
@@ -120,6 +122,7 @@ impl Fault {
         Fault::SweepsTooFar,
         Fault::ForgetsTooEarly,
         Fault::RecallLosesOne,
+        Fault::LineLosesFirst,
         Fault::LetsGoAboveW,
         Fault::PendingMiscounted,
         Fault::EraseNotRepeated,

@@ -118,6 +118,7 @@ pub fn webhook(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked
         timeout: timeout(chance),
         rate_limit: rate_limit(chance),
         signing: None,
+        ordered: chance.one_in(3),
     });
     Some((Command::CreateWebhook { workspace, settings }, Asked::Create(workspace)))
 }
@@ -128,11 +129,18 @@ pub fn switch(workspace: WorkspaceId, id: WebhookId, on: bool) -> (Command, Aske
     (Command::ChangeWebhook { workspace, id, change }, Asked::Change(id))
 }
 
+/// No order from here on.
+pub fn give_up_order(workspace: WorkspaceId, id: WebhookId) -> (Command, Asked) {
+    let change = Box::new(Change { ordered: Some(false), ..Change::default() });
+    (Command::ChangeWebhook { workspace, id, change }, Asked::Change(id))
+}
+
 fn change(workspace: WorkspaceId, checker: &Checker, chance: &mut Chance) -> Change {
     let workspaces = checker.workspaces();
     let profile = workspaces.iter().find(|(id, _)| *id == workspace).map_or("standard", |(_, profile)| profile);
     let none = Change::default();
-    match chance.below(8) {
+    match chance.below(9) {
+        8 => Change { ordered: Some(chance.one_in(2)), ..none },
         7 => Change { secret: Some(secret(chance)), ..none },
         0 => Change { url: Some(url_of(chance.below(HOSTS))), ..none },
         1 => Change { events: Some(events(profile, chance)), ..none },

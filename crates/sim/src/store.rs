@@ -205,6 +205,18 @@ impl Below for Store {
         Ok((behind.take(max).collect(), self.swept))
     }
 
+    fn in_order(
+        &self,
+        webhook: WebhookId,
+        after: Option<DeliveryKey>,
+        max: usize,
+    ) -> Result<Vec<DeliveryKey>, Infallible> {
+        let unfinished = self.sleeping.iter().chain(self.backlog.iter().map(|(_, _, asleep)| asleep));
+        let of_webhook = unfinished.filter(|asleep| asleep.webhook == webhook).map(|asleep| asleep.key);
+        let keys: BTreeSet<DeliveryKey> = of_webhook.filter(|key| after.is_none_or(|after| *key > after)).collect();
+        Ok(keys.into_iter().take(max).collect())
+    }
+
     fn delivery(&self, key: DeliveryKey) -> Result<Option<Recalled>, Infallible> {
         let found = self.events.get(&key.event).map(|kept| only(kept, |cell| cell.key == key));
         Ok(found.filter(|found| !found.cells.is_empty()))

@@ -17,6 +17,7 @@ mod live;
 mod log_lines;
 mod logs;
 mod operations;
+mod ordered;
 mod paging;
 mod receiver;
 mod replay;

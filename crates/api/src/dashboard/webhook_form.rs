@@ -107,6 +107,9 @@ fn filled(webhook: &Webhook) -> Form {
         let jitter = f64::from(policy.jitter_permille) / 1000.0;
         form = form.with("delays", delays.join(", ")).with("jitter", jitter.to_string()).with("ownPolicy", "on");
     }
+    if settings.ordered {
+        form = form.with("ordered", "on");
+    }
     if settings.enabled {
         form = form.with("enabled", "on");
     }
@@ -128,6 +131,7 @@ fn members(form: &Form, profile: &Profile, webhook: Option<&Webhook>) -> Map<Str
     set("url", text("url"));
     set("events", events(form, profile).into());
     set("enabled", form.is_on("enabled").into());
+    set("ordered", form.is_on("ordered").into());
     set("timeoutMs", Some(form.text("timeoutMs")).filter(|text| !text.is_empty()).map_or(Value::Null, number));
     let rate = Some(form.text("rateLimit")).filter(|text| !text.is_empty());
     set("rateLimit", rate.map_or(Value::Null, |rate| json!({ "perSecond": number(rate) })));
@@ -316,6 +320,10 @@ fn more_fields(who: &Member, form: &Form, webhook: Option<&Webhook>, error: Opti
         input #rateLimit type="text" inputmode="numeric" name="rateLimit" value=(form.text("rateLimit")) placeholder="no limit";
         (wrong("rateLimit"))
 
+        label.box { input type="checkbox" name="ordered" checked[form.is_on("ordered")]; " In order" }
+        p.help { "One delivery at a time, in the order of the events: the next one only once the one before has ended, after all its retries." }
+        (wrong("ordered"))
+
         label for="signing" { "Sign requests (Standard Webhooks)" }
         select #signing name="signing" {
             @if who.profile.signing.is_none() { option value="" { "no" } }
@@ -344,7 +352,7 @@ fn wrong(error: Option<&ApiError>, name: &str) -> Markup {
 }
 
 fn has_more_faults(error: Option<&ApiError>) -> bool {
-    const MORE: [&str; 6] = ["description", "retryPolicy", "timeoutMs", "rateLimit", "signing", "headers"];
+    const MORE: [&str; 7] = ["description", "retryPolicy", "timeoutMs", "rateLimit", "ordered", "signing", "headers"];
     error.is_some_and(|error| error.errors.iter().any(|fault| MORE.contains(&root(&fault.field))))
 }
 

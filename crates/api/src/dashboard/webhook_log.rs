@@ -132,6 +132,7 @@ fn settings(who: &Member, webhook: &Webhook) -> Markup {
                 dd { @if settings.headers.is_empty() { "none" } @for (name, _) in &settings.headers { code { (name) } " " } }
                 dt { "Retries after" } dd { @if delays.is_empty() { "none" } @else { (delays.join(", ")) } }
                 dt { "Timeout" } dd { (settings.timeout.0) " ms" }
+                dt { "Order" } dd { @if settings.ordered { "one at a time, in the order of the events" } @else { "none kept" } }
                 dt { "Attempts a second" } dd { @match settings.rate_limit { Some(rate) => { "at most " (rate) }, None => "no limit" } }
                 dt { "Created" } dd { (time(webhook.created_at)) }
                 dt { "Changed" } dd { (time(webhook.updated_at)) }

@@ -27,6 +27,10 @@ pub struct DeliveryView {
     attempt_count: u32,
     /// When the next attempt is due; null unless pending.
     next_attempt_at: Option<String>,
+    /// Of an ordered webhook: the delivery that has to end before this one is attempted, whenever that is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, example = "dlv_00000000000200000")]
+    blocked_by: Option<String>,
     /// When the event was accepted.
     #[schema(example = "2026-02-19T10:30:00.000Z")]
     created_at: String,
@@ -43,6 +47,7 @@ impl From<&DeliveryDetail> for DeliveryView {
             status: delivery.status.as_str(),
             attempt_count: cell.attempts,
             next_attempt_at: (delivery.status == Status::Pending).then(|| cell.due.to_string()),
+            blocked_by: delivery.blocked_by.map(|key| key.to_string()),
             created_at: event.accepted.to_string(),
         }
     }

@@ -24,6 +24,10 @@ pub struct HealthView {
     /// `createdAt` (the start) of the attempt that was the last to fail; null when none ever did.
     #[schema(example = "2026-02-19T10:30:00.000Z")]
     last_failure_at: Option<String>,
+    /// Of an ordered webhook: the delivery that all others pending wait for, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, example = "dlv_00000000000200000")]
+    blocked_by: Option<String>,
     windows: WindowsView,
 }
 
@@ -76,6 +80,7 @@ impl From<&WebhookHealth> for HealthView {
             last_success_at: health.last_success_at.map(|at| at.to_string()),
             last_failure_at: health.last_failure_at.map(|at| at.to_string()),
             windows: WindowsView::of([&health.five_minutes, &health.hour, &health.day]),
+            blocked_by: health.blocked_by.map(|key| key.to_string()),
         }
     }
 }

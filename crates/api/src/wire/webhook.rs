@@ -74,6 +74,10 @@ pub struct WebhookSettings {
     #[serde(default, deserialize_with = "field")]
     #[schema(value_type = Option<SigningSettings>)]
     signing: Field<Object<SigningSettings>>,
+    /// One delivery at a time, in the order of the events: the next one only once the one before has ended, be it after all of its retries.
+    #[serde(default, deserialize_with = "field")]
+    #[schema(value_type = Option<bool>, example = false)]
+    ordered: Field<bool>,
 }
 
 /// How requests are signed.
@@ -150,6 +154,7 @@ impl From<WebhookSettings> for WebhookDraft {
             timeout_ms: wire.timeout_ms,
             rate_limit: map(wire.rate_limit, |Object(rate)| rate.per_second),
             signing: map(wire.signing, |Object(signing)| signing.scheme.into()),
+            ordered: wire.ordered,
         }
     }
 }
@@ -242,6 +247,8 @@ pub struct WebhookView {
     /// How requests are signed; null when they are not.
     #[schema(value_type = Option<SigningSettings>)]
     signing: Option<SigningSettings>,
+    /// Whether deliveries go one at a time, in the order of the events.
+    ordered: bool,
     /// What receivers check Ed25519 signatures with: `whpk_` and the public key in base64. Null for other schemes.
     #[schema(example = "whpk_2iQBXsCpMMA6VjuZLwmtNdFo+oBLBCg6JGLdLh2kNBE=")]
     signing_public_key: Option<String>,
@@ -298,6 +305,7 @@ impl WebhookView {
             timeout_ms: settings.timeout.0,
             rate_limit: settings.rate_limit.map(|rate| Rate { per_second: u64::from(rate.get()) }),
             signing: key.map(|key| SigningSettings { scheme: key.scheme.into() }),
+            ordered: settings.ordered,
             signing_public_key: key.and_then(|key| key.public_key.as_ref()).map(public_key_text),
             signing_secret: None,
             created_at: webhook.created_at.to_string(),

@@ -12,6 +12,7 @@ use super::{Handle, READ_PATIENCE, Refused};
 use crate::live::{Ended, Watch};
 use crate::metering;
 use crate::outgoing::{self, Secrets};
+use crate::shared::Shared;
 use crate::stored::StoredError;
 use crate::views::{
     DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Look, Page, PageQuery, Statistics,
@@ -46,6 +47,8 @@ pub struct DeliveryDetail {
     pub row: DeliveryRow,
     /// As clients see it.
     pub status: Status,
+    /// While it is pending for an ordered webhook: the delivery that has to end before it is attempted.
+    pub blocked_by: Option<DeliveryKey>,
     /// Oldest first; empty where only the delivery was asked for.
     pub attempts: Vec<AttemptDetail>,
 }
@@ -101,7 +104,10 @@ impl Handle {
         filter: DeliveryFilter,
         query: PageQuery,
     ) -> Result<Page<DeliveryDetail>, Refused> {
-        self.look(move |look, _| Ok(look.deliveries(workspace, &filter, query)?.map(|row| bare(row, &look)))).await
+        self.look(move |look, handle| {
+            Ok(look.deliveries(workspace, &filter, query)?.map(|row| bare(row, &look, &handle.0.shared)))
+        })
+        .await
     }
 
     /// A delivery with its attempts and what each sent; `None` when there is no such delivery.
@@ -114,7 +120,7 @@ impl Handle {
             let attempts = look.attempts(&row)?;
             let sent = Sent { payload: look.payload_of(key.event)?, is_erased: look.erased_at(key.event)?.is_some() };
             let attempts = attempts.into_iter().map(|entry| handle.whole_detail(entry, &sent)).collect();
-            Ok(Some(DeliveryDetail { attempts, ..bare(row, &look) }))
+            Ok(Some(DeliveryDetail { attempts, ..bare(row, &look, &handle.0.shared) }))
         })
         .await
     }
@@ -161,7 +167,8 @@ impl Handle {
                         }
                     },
                 };
-                let deliveries = look.deliveries_in(&event)?.into_iter().map(|row| bare(row, &look)).collect();
+                let deliveries =
+                    look.deliveries_in(&event)?.into_iter().map(|row| bare(row, &look, &handle.0.shared)).collect();
                 return Ok(Some(EventDetail { event, data, erased_at, deliveries }));
             }
         })
@@ -187,7 +194,9 @@ impl Handle {
     /// When the views are too far behind.
     pub async fn health(&self, workspace: WorkspaceId, webhook: WebhookId) -> Result<Option<WebhookHealth>, Refused> {
         self.projected().await?;
-        Ok(self.0.shared.views.read().health(workspace, webhook, self.0.clock.now()))
+        let health = self.0.shared.views.read().health(workspace, webhook, self.0.clock.now());
+        let head = self.0.shared.heads.read().get(&webhook).copied();
+        Ok(health.map(|health| WebhookHealth { blocked_by: head.filter(|_| health.pending > 1), ..health }))
     }
 
     /// What came of a webhook's attempts over time; `None` when there is no such webhook.
@@ -296,6 +305,8 @@ struct Sent {
     is_erased: bool,
 }
 
-fn bare(row: DeliveryRow, look: &Look<'_>) -> DeliveryDetail {
-    DeliveryDetail { status: look.status_of(&row.cell), row, attempts: Vec::new() }
+fn bare(row: DeliveryRow, look: &Look<'_>, shared: &Shared) -> DeliveryDetail {
+    let status = look.status_of(&row.cell);
+    let blocked_by = (status == Status::Pending).then(|| shared.blocks(row.cell.webhook, row.cell.key)).flatten();
+    DeliveryDetail { status, blocked_by, row, attempts: Vec::new() }
 }

@@ -64,6 +64,7 @@ impl Handle {
             timeout: TIMEOUT_DEFAULT,
             rate_limit: None,
             signing: None,
+            ordered: false,
         };
         settings.change(change);
         let reply = self.ask(Command::CreateWebhook { workspace, settings: Box::new(settings) }).await?;
@@ -225,6 +226,7 @@ impl Handle {
             timeout: draft.timeout_ms.map_or(TIMEOUT_DEFAULT, postrider_core::Millis),
             rate_limit: draft.rate_limit.map_or(None, draft::rate_limit),
             signing,
+            ordered: draft.ordered.map_or(false, |ordered| ordered),
         };
         Ok((change, signing_secret))
     }

@@ -49,7 +49,7 @@ pub(super) struct Reliance {
     pub bounds: Bounds,
     is_reading: bool,
     /// All that is due before this was filed or spilled.
-    horizon: Time,
+    pub horizon: Time,
     /// The last delivery that was read on the way there.
     read_to: Option<Asleep>,
     /// Nothing behind it in the store is due before this; `None`: there is nothing.
@@ -98,10 +98,14 @@ impl<W: LogWriter> Shard<W> {
             return;
         }
         reliance.swept = swept;
-        let (checked, beginnings) = (self.to_check.front(), &self.beginnings);
+        let (checked, beginnings, lines) = (self.to_check.front(), &self.beginnings, &self.lines);
         let is_needed = |cell: &Cell| {
             let event = cell.key.event;
-            scheduler.residency(cell.key).is_some() || checked == Some(&event) || beginnings.is_to_carry(event)
+            let is_in_line = lines.get(&cell.webhook).is_some_and(|line| line.has(cell.key));
+            is_in_line
+                || scheduler.residency(cell.key).is_some()
+                || checked == Some(&event)
+                || beginnings.is_to_carry(event)
         };
         let gone = |cell: &Cell| {
             reliance.dozing.remove(&(cell.due, cell.key));
@@ -112,7 +116,9 @@ impl<W: LogWriter> Shard<W> {
             let has_spilled =
                 reliance.spilled.get_mut(&lane).is_some_and(|spill| spill.here.remove(&(cell.due, cell.key)));
             // What is due before it was swept at once: engine time may begin a little earlier again after a crash.
-            if has_spilled || cell.due < swept {
+            // What waits in line is looked for there.
+            let is_ordered = lines.contains_key(&cell.webhook);
+            if (has_spilled || cell.due < swept) && !is_ordered {
                 reliance.spilled.entry(lane).or_default().is_in_store(cell.due);
                 reliance.short.insert(lane);
             } else if cell.due >= reliance.horizon {
@@ -152,6 +158,9 @@ impl<W: LogWriter> Shard<W> {
             return Some(Wanted::Due { after: reliance.read_to, until, max: bounds.batch, full });
         }
         self.move_horizon(until);
+        if let Some(line) = self.line_wanted() {
+            return Some(line);
+        }
         let scan = self.beginnings.wanted();
         let scan = scan.map(|(from, below)| Wanted::Unfinished { from, below, max: bounds.batch });
         scan.or_else(|| self.next_backlog()).or_else(|| self.replay_wanted())
@@ -215,6 +224,7 @@ impl<W: LogWriter> Shard<W> {
                 deliveries.into_iter().for_each(|(asleep, recalled)| self.bring(&asleep, recalled));
                 self.end_spill(webhook, lane);
             }
+            Found::Line { webhook, after, deliveries, is_all } => self.line_found(webhook, after, deliveries, is_all),
             Found::Whole(event, found) => match found {
                 Some(recalled) => self.overlay.admit(recalled),
                 None => {
@@ -249,6 +259,9 @@ impl<W: LogWriter> Shard<W> {
     /// A delivery comes back from the store if there is room, unless it was here all the time, or has moved on since.
     fn bring(&mut self, asleep: &Asleep, recalled: Option<Recalled>) {
         let key = asleep.key;
+        if self.lines.contains_key(&asleep.webhook) {
+            return;
+        }
         let has_room = asleep.due > self.now || self.room(asleep.webhook, asleep.lane) > 0;
         match recalled.filter(|_| has_room) {
             Some(recalled) => self.overlay.admit(recalled),
@@ -269,7 +282,8 @@ impl<W: LogWriter> Shard<W> {
     /// A delivery that was due at `due`, unless it has moved on or is in the schedule.
     pub(super) fn waiting_cell(&self, key: DeliveryKey, due: Time) -> Option<Cell> {
         let cell = self.overlay.cell(key).copied().filter(|cell| cell.due == due && self.kernel.is_pending(cell))?;
-        (self.scheduler.residency(key).is_none() && self.scheduler.knows(cell.webhook)).then_some(cell)
+        let is_free = self.scheduler.knows(cell.webhook) && !self.lines.contains_key(&cell.webhook);
+        (is_free && self.scheduler.residency(key).is_none()).then_some(cell)
     }
 
     /// All that is due before `until` is in the overlay, if anywhere.
@@ -330,6 +344,9 @@ impl<W: LogWriter> Shard<W> {
 
     /// Whether a delivery that is not in RAM will come back from the store by itself: for those who watch.
     pub fn will_recall(&self, cell: &Cell) -> bool {
+        if self.lines.contains_key(&cell.webhook) {
+            return self.waits_in_line(cell);
+        }
         let is_ahead = |reliance: &Reliance| {
             cell.due >= reliance.horizon
                 || reliance.spilled.contains_key(&(cell.webhook, lane_of(cell)))

@@ -65,7 +65,11 @@ impl<W: LogWriter> Shard<W> {
     fn room_for(&self, replay: &Replay) -> usize {
         let webhook = self.kernel.directory.webhook(replay.webhook);
         let counts = self.scheduler.counts(replay.webhook).filter(|_| webhook.is_some_and(|w| w.settings.enabled));
-        let waiting = counts.map(|counts| (counts.fresh + counts.retry) as usize);
+        let waiting = counts.map(|counts| match self.lines.contains_key(&replay.webhook) {
+            // In the schedule is one of them.
+            true => usize::try_from(self.kernel.pending_of(replay.webhook)).unwrap_or(usize::MAX),
+            false => (counts.fresh + counts.retry) as usize,
+        });
         limits::REPLAY_WAITING_MAX.saturating_sub(waiting.unwrap_or(usize::MAX))
     }
 

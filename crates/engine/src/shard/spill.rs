@@ -141,10 +141,19 @@ impl<W: LogWriter> Shard<W> {
 
     /// Something of this lane may be in the store alone, though the horizon has passed it.
     pub(super) fn is_in_store(&mut self, webhook: WebhookId, lane: Lane, due: Time) {
+        if self.lines.contains_key(&webhook) {
+            return;
+        }
         if let Some(reliance) = self.reliance.as_mut().filter(|_| self.overlay.base() > 0) {
             reliance.spilled.entry((webhook, lane)).or_default().is_in_store(due);
             reliance.short.insert((webhook, lane));
         }
+    }
+
+    /// Anything of this webhook that the horizon has passed may be in the store alone.
+    pub(super) fn may_have_backlog(&mut self, webhook: WebhookId) {
+        let Some(horizon) = self.reliance.as_ref().map(|reliance| reliance.horizon) else { return };
+        LANES.into_iter().for_each(|lane| self.is_in_store(webhook, lane, horizon));
     }
 
     /// A webhook's queue has become shorter.
@@ -158,12 +167,19 @@ impl<W: LogWriter> Shard<W> {
 
     /// A webhook's deliveries are gone.
     pub(super) fn forget_spill(&mut self, webhook: WebhookId) {
-        if let Some(reliance) = &mut self.reliance {
-            for lane in LANES {
-                reliance.spilled.remove(&(webhook, lane));
-                reliance.short.remove(&(webhook, lane));
-            }
+        self.drop_spill(webhook);
+        if self.reliance.is_some() {
             self.overlay.all_may_be_idle();
         }
+    }
+
+    /// What has spilled waits in another way from here on. Whether anything had.
+    pub(super) fn drop_spill(&mut self, webhook: WebhookId) -> bool {
+        let Some(reliance) = &mut self.reliance else { return false };
+        let drop = |lane| {
+            reliance.short.remove(&(webhook, lane));
+            reliance.spilled.remove(&(webhook, lane)).is_some()
+        };
+        LANES.map(drop).contains(&true)
     }
 }

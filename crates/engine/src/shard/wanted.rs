@@ -33,6 +33,15 @@ pub enum Wanted {
         /// So many at the most.
         max: usize,
     },
+    /// The unfinished deliveries of an ordered webhook, in the order of their events.
+    Line {
+        /// Whose.
+        webhook: WebhookId,
+        /// Behind this one.
+        after: Option<DeliveryKey>,
+        /// So many at the most.
+        max: usize,
+    },
     /// An event with all of its deliveries.
     Whole(Position),
     /// Events for the next step of a replay.
@@ -95,6 +104,17 @@ pub enum Found {
         /// All that was due before this was in the backlog.
         swept: Time,
     },
+    /// In the order of their events.
+    Line {
+        /// As it was wanted.
+        webhook: WebhookId,
+        /// As it was wanted.
+        after: Option<DeliveryKey>,
+        /// With what is needed to send them.
+        deliveries: Vec<(DeliveryKey, Option<Recalled>)>,
+        /// There was no more of it.
+        is_all: bool,
+    },
     /// The event, if there is such a one.
     Whole(Position, Option<Recalled>),
     /// For the next step of a replay.
@@ -154,6 +174,17 @@ pub trait Below {
         after: Option<Asleep>,
         max: usize,
     ) -> Result<(Vec<Asleep>, Time), Self::Error>;
+
+    /// The first `max` unfinished deliveries of a webhook behind one of them, in the order of their events; all of one moment.
+    ///
+    /// # Errors
+    /// See [`Below::due`].
+    fn in_order(
+        &self,
+        webhook: WebhookId,
+        after: Option<DeliveryKey>,
+        max: usize,
+    ) -> Result<Vec<DeliveryKey>, Self::Error>;
 
     /// An event with one of its deliveries.
     ///
@@ -218,6 +249,13 @@ pub fn load<B: Below + ?Sized>(below: &B, wanted: &Wanted) -> Result<Loaded, B::
             let is_all = backlog.len() < *max;
             let deliveries = backlog.into_iter().map(with_event).collect::<Result<_, _>>()?;
             Found::Backlog { webhook: *webhook, lane: *lane, deliveries, is_all, swept }
+        }
+        Wanted::Line { webhook, after, max } => {
+            let keys = below.in_order(*webhook, *after, *max)?;
+            let is_all = keys.len() < *max;
+            let deliveries = keys.into_iter().map(|key| Ok((key, below.delivery(key)?)));
+            let deliveries = deliveries.collect::<Result<_, _>>()?;
+            Found::Line { webhook: *webhook, after: *after, deliveries, is_all }
         }
         Wanted::Whole(event) => Found::Whole(*event, below.whole(*event)?),
         Wanted::Replay { replay, webhook, wish, from, to, max } => {

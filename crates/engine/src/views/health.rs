@@ -11,9 +11,9 @@ mod windows;
 use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
-use postrider_core::Time;
 use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
+use postrider_core::{DeliveryKey, Time};
 
 pub(super) use windows::Windows;
 pub use windows::{Slot, WindowFigures};
@@ -30,6 +30,8 @@ pub struct WebhookHealth {
     /// webhook is off. Where a webhook has had more than 4,096 distinct due times at once it is rounded down, by no more than the span of
     /// all of them by 2,048.
     pub next_attempt_at: Option<Time>,
+    /// Of an ordered webhook with more than one of these: the delivery that all others wait for.
+    pub blocked_by: Option<DeliveryKey>,
     /// Failed attempts since the last one that succeeded, in the order of their ends.
     pub consecutive_failures: u64,
     /// When the attempt that was the last to succeed began.
@@ -169,6 +171,8 @@ impl Summary {
             pending: self.pending.count,
             pending_by_tier: self.pending.by_tier.clone(),
             next_attempt_at: self.pending.earliest(),
+            // Who is first is known to the writer alone.
+            blocked_by: None,
             consecutive_failures: self.consecutive_failures,
             last_success_at: self.last_success.map(Time),
             last_failure_at: self.last_failure.map(Time),

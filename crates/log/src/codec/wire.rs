@@ -92,6 +92,10 @@ pub(super) enum WireFact<'a> {
     ReplayChanged(At, At, u8),
     /// 21
     DeliveryAdded(WireCell),
+    /// 22: a webhook that keeps the order was made; what it signs with, if it does.
+    OrderedWebhookCreated(WireWebhook<'a>, Option<WireSigning<'a>>),
+    /// 23: a webhook was changed that keeps the order.
+    OrderedWebhookChanged(WireWebhook<'a>, Option<WireSigning<'a>>),
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -249,19 +253,15 @@ impl<'a> WireFact<'a> {
             Fact::WorkspaceDeleted { id } => WireFact::WorkspaceDeleted(at(id.0)),
             Fact::KeyCreated(key) => WireFact::KeyCreated(WireKey::from_domain(key, base)),
             Fact::KeyRevoked { workspace, id } => WireFact::KeyRevoked(at(workspace.0), at(id.0)),
-            Fact::WebhookCreated(webhook) => match &webhook.settings.signing {
-                None => WireFact::WebhookCreated(WireWebhook::from_domain(webhook, base)),
-                Some(signing) => WireFact::SigningWebhookCreated(
-                    WireWebhook::from_domain(webhook, base),
-                    WireSigning::from_domain(signing, base),
-                ),
+            Fact::WebhookCreated(webhook) => match with_extras(webhook, base) {
+                (wire, signing, true) => WireFact::OrderedWebhookCreated(wire, signing),
+                (wire, Some(signing), false) => WireFact::SigningWebhookCreated(wire, signing),
+                (wire, None, false) => WireFact::WebhookCreated(wire),
             },
-            Fact::WebhookChanged(webhook) => match &webhook.settings.signing {
-                None => WireFact::WebhookChanged(WireWebhook::from_domain(webhook, base)),
-                Some(signing) => WireFact::SigningWebhookChanged(
-                    WireWebhook::from_domain(webhook, base),
-                    WireSigning::from_domain(signing, base),
-                ),
+            Fact::WebhookChanged(webhook) => match with_extras(webhook, base) {
+                (wire, signing, true) => WireFact::OrderedWebhookChanged(wire, signing),
+                (wire, Some(signing), false) => WireFact::SigningWebhookChanged(wire, signing),
+                (wire, None, false) => WireFact::WebhookChanged(wire),
             },
             Fact::WebhookDeleted { workspace, id } => WireFact::WebhookDeleted(at(workspace.0), id.0),
             Fact::EventAccepted(event) => WireFact::EventAccepted(WireEvent::from_domain(event)),
@@ -321,6 +321,12 @@ impl<'a> WireFact<'a> {
             }
             WireFact::SigningWebhookChanged(webhook, signing) => {
                 Fact::WebhookChanged(Arc::new(webhook.into_signing(signing, base)?))
+            }
+            WireFact::OrderedWebhookCreated(webhook, signing) => {
+                Fact::WebhookCreated(Arc::new(webhook.into_ordered(signing, base)?))
+            }
+            WireFact::OrderedWebhookChanged(webhook, signing) => {
+                Fact::WebhookChanged(Arc::new(webhook.into_ordered(signing, base)?))
             }
             WireFact::WebhookDeleted(of, id) => Fact::WebhookDeleted { workspace: workspace(of)?, id: WebhookId(id) },
             WireFact::EventAccepted(event) => Fact::EventAccepted(Arc::new(event.into_domain(here, base)?)),
@@ -435,6 +441,7 @@ impl<'a> WireWebhook<'a> {
             timeout: Millis(self.timeout_ms),
             rate_limit: NonZeroU32::new(self.rate_limit),
             signing: None,
+            ordered: false,
         };
         Ok(Webhook {
             id: WebhookId(self.id),
@@ -454,6 +461,19 @@ impl WireWebhook<'_> {
         webhook.settings.signing = Some(signing.into_domain(base)?);
         Ok(webhook)
     }
+
+    fn into_ordered(self, signing: Option<WireSigning<'_>>, base: Time) -> Result<Webhook, String> {
+        let mut webhook = self.into_domain(base)?;
+        webhook.settings.signing = signing.map(|signing| signing.into_domain(base)).transpose()?;
+        webhook.settings.ordered = true;
+        Ok(webhook)
+    }
+}
+
+/// A webhook in three parts: as all have it, what it signs with, and whether it keeps the order.
+fn with_extras(webhook: &Webhook, base: Time) -> (WireWebhook<'_>, Option<WireSigning<'_>>, bool) {
+    let signing = webhook.settings.signing.as_ref().map(|signing| WireSigning::from_domain(signing, base));
+    (WireWebhook::from_domain(webhook, base), signing, webhook.settings.ordered)
 }
 
 fn policy_to_wire(policy: &RetryPolicy) -> (Vec<u64>, u16) {

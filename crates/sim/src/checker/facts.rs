@@ -148,6 +148,7 @@ impl Checker {
         let Some(hook) = self.hooks.get_mut(&cell.webhook).filter(|hook| hook.alive) else {
             return;
         };
+        hook.moved_at = self.last_time;
         match (before == Status::Pending, cell.status == Status::Pending) {
             (true, false) => hook.pending -= 1,
             (false, true) => hook.pending += 1,

@@ -25,6 +25,8 @@ pub(super) struct Hook {
     /// An attempt took over a second since the process began.
     pub(super) may_be_slow: bool,
     pub(super) last_start: Option<Time>,
+    /// When a delivery of it last came, moved on or ended: of an ordered one, another may be first since.
+    pub(super) moved_at: Time,
 }
 
 impl Hook {
@@ -40,7 +42,13 @@ impl Hook {
             answered: false,
             may_be_slow: false,
             last_start: None,
+            moved_at: Time(0),
         }
+    }
+
+    /// Of an ordered webhook, what waits and comes first: by event, whenever it is due.
+    pub(super) fn first(&self) -> Option<(Time, DeliveryKey)> {
+        self.fresh.iter().chain(&self.retry).min_by_key(|(_, key)| *key).copied()
     }
 
     pub(super) fn lane(&mut self, cell: &Cell) -> &mut BTreeSet<(Time, DeliveryKey)> {

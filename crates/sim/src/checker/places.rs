@@ -28,7 +28,12 @@ impl Checker {
         law!(3, in_flight == self.flights.len(), "{in_flight} permits are held for {} attempts", self.flights.len());
         let resident = scheduler.ready_len() + scheduler.asleep_len();
         let waiting: usize = self.hooks.values().map(Hook::waiting).sum();
-        let is_right = if shard.met_until().is_some() { resident <= waiting } else { resident == waiting };
+        // Of an ordered webhook there is one at the most.
+        let (ordered, others): (Vec<&Hook>, Vec<&Hook>) =
+            self.hooks.values().partition(|hook| hook.webhook.settings.ordered);
+        let least: usize = others.iter().map(|hook| hook.waiting()).sum();
+        let most = least + ordered.iter().filter(|hook| hook.waiting() > 0).count();
+        let is_right = resident <= most && (shard.met_until().is_some() || resident >= least);
         law!(3, is_right, "{resident} deliveries wait in the schedule, {waiting} by the books");
         let pending = shard.kernel().pending();
         law!(2, pending == self.unfinished(), "{pending} are counted as pending, {} by the books", self.unfinished());
@@ -74,6 +79,10 @@ impl Checker {
         }
         let is_late = |&&(due, _): &&(Time, _)| due.max(since).0 + allowed < until.0;
         for hook in self.hooks.values().filter(|hook| hook.waiting() > 0) {
+            if hook.webhook.settings.ordered {
+                self.first_is_late(hook, until, since.max(hook.moved_at), allowed)?;
+                continue;
+            }
             let late = [hook.fresh.first(), hook.retry.first()].map(|first| first.filter(is_late));
             if late == [None, None] || self.is_limited(hook, until) {
                 continue;
@@ -90,6 +99,20 @@ impl Checker {
         Ok(())
     }
 
+    /// Of an ordered webhook the first one counts: others are due as they may.
+    fn first_is_late(&self, hook: &Hook, until: Time, since: Time, allowed: u64) -> Verdict {
+        let Some((due, key)) = hook.first().filter(|_| !self.is_limited(hook, until)) else { return Ok(()) };
+        let is_retry = !hook.fresh.contains(&(due, key));
+        let is_full = is_retry && self.retries_in_flight() >= self.retries_max();
+        let is_late = due.max(since).0 + allowed < until.0;
+        law!(
+            14,
+            !is_late || is_full,
+            "{key} is the first of an ordered webhook, was due at {due}, and is left until {until}"
+        );
+        Ok(())
+    }
+
     pub(super) fn retries_in_flight(&self) -> usize {
         self.flights.values().filter(|flight| flight.is_retry).count()
     }
@@ -102,7 +125,7 @@ impl Checker {
 
     fn is_limited(&self, hook: &Hook, until: Time) -> bool {
         let settings = &hook.webhook.settings;
-        let slots = if hook.answered { self.limits.per_webhook } else { 1 };
+        let slots = if hook.answered && !settings.ordered { self.limits.per_webhook } else { 1 };
         let to_host = self.flights.values().filter(|flight| flight.host == hook.host).count();
         let paced = settings.rate_limit.is_some() && hook.last_start.is_some_and(|at| until.0 < at.0 + PACE_MS);
         !settings.enabled

@@ -56,6 +56,11 @@ impl Checker {
         };
         law!(8, hook.webhook.settings.enabled, "{key} is attempted while its webhook is off");
         law!(7, hook.in_flight < self.limits.per_webhook, "over {} to one webhook", self.limits.per_webhook);
+        if hook.webhook.settings.ordered {
+            law!(14, hook.in_flight == 0, "{key} is attempted while another one of its ordered webhook is");
+            let first = hook.first().map(|(_, first)| first);
+            law!(14, first == Some(key), "{key} is attempted before {first:?}, which is of an older event");
+        }
         hook.in_flight += 1;
         hook.last_start = Some(now);
         hook.unwait(&cell);

@@ -31,6 +31,7 @@ impl Process {
             let Ok(mut loaded) = load(store, &wanted);
             match outside.fault {
                 Some(Fault::RecallLosesOne) if chance.one_in(8) => lose_one(&mut loaded, chance),
+                Some(Fault::LineLosesFirst) => lose_first(&mut loaded),
                 Some(Fault::LetsGoAboveW) => loaded.covered = loaded.covered.max(self.shard.overlay().base()),
                 _ => {}
             }
@@ -78,6 +79,15 @@ impl Process {
         let until = self.shard.met_until().map_or(overdue, |met| met.min(overdue));
         store.sweep(if outside.fault == Some(Fault::SweepsTooFar) { until + SWEPT_TOO_FAR } else { until });
         self.shard.covered(position.unwrap_or(store.position()), store.swept());
+    }
+}
+
+/// The bug of losing the delivery that all others wait for.
+fn lose_first(loaded: &mut Loaded) {
+    if let Found::Line { deliveries, .. } = &mut loaded.found
+        && deliveries.len() > 1
+    {
+        deliveries.remove(0);
     }
 }
 

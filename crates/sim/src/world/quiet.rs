@@ -30,6 +30,11 @@ impl World {
         for (workspace, id) in self.outside.checker.webhooks() {
             let (command, asked) = operators::switch(workspace, id, true);
             self.ask(command, asked);
+            // Behind one that fails for ever each waits for the whole schedule of all before it: years.
+            if !is_up {
+                let (command, asked) = operators::give_up_order(workspace, id);
+                self.ask(command, asked);
+            }
         }
         self.step()?;
         // What the last faults have begun ends first.

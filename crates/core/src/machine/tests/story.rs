@@ -74,6 +74,7 @@ pub fn settings(events: &[&str]) -> Settings {
         timeout: TIMEOUT_DEFAULT,
         rate_limit: None,
         signing: None,
+        ordered: false,
     }
 }
 

@@ -57,6 +57,7 @@ impl Stage {
             timeout: TIMEOUT_DEFAULT,
             rate_limit: None,
             signing: None,
+            ordered: false,
         };
         stage.run(Command::CreateWebhook { workspace: stage.workspace, settings: Box::new(settings) });
         stage

@@ -140,6 +140,7 @@ impl Story {
             timeout: TIMEOUT_DEFAULT,
             rate_limit: None,
             signing: None,
+            ordered: false,
         };
         match self.tell(Command::CreateWebhook { workspace: self.workspace, settings: Box::new(settings) }) {
             Ok(Reply::Webhook(webhook)) => webhook.id,
@@ -235,6 +236,7 @@ impl Story {
             pending: dues.len() as u64,
             pending_by_tier,
             next_attempt_at: dues.iter().min().copied(),
+            blocked_by: None,
             consecutive_failures: attempts.iter().rev().take_while(|attempt| !is_good(attempt)).count() as u64,
             last_success_at: attempts.iter().rfind(is_good).map(|attempt| attempt.started),
             last_failure_at: attempts.iter().rfind(|attempt| !is_good(attempt)).map(|attempt| attempt.started),

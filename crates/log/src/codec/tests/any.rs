@@ -83,10 +83,10 @@ fn settings() -> impl Strategy<Value = Settings> {
     let campaign = (text(), any::<bool>()).prop_map(|(text, is_number)| CampaignId { text, is_number });
     let labels = (text(), of(text()), text(), vec(text(), 0..4), vec(campaign, 0..4), vec(text(), 0..4));
     let sent = (of(sealed()), vec((text(), sealed()), 0..3), of(signing()));
-    let rest = (any::<bool>(), sent, of(policy()), millis(), any::<u32>());
+    let rest = (any::<[bool; 2]>(), sent, of(policy()), millis(), any::<u32>());
     (labels, rest).prop_map(|(labels, rest)| {
         let (name, description, url, events, campaign_ids, custom_fields) = labels;
-        let (enabled, (secret, headers, signing), retry_policy, timeout, rate) = rest;
+        let ([enabled, ordered], (secret, headers, signing), retry_policy, timeout, rate) = rest;
         let rate_limit = NonZeroU32::new(rate);
         Settings {
             name,
@@ -102,6 +102,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             timeout,
             rate_limit,
             signing,
+            ordered,
         }
     })
 }

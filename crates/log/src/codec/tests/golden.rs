@@ -51,6 +51,7 @@ fn webhook() -> Arc<Webhook> {
         timeout: Millis(15_000),
         rate_limit: NonZeroU32::new(50),
         signing: None,
+        ordered: false,
     };
     Arc::new(Webhook {
         id: WebhookId(9),
@@ -80,6 +81,7 @@ fn bare_webhook() -> Arc<Webhook> {
         timeout: Millis(1_000),
         rate_limit: None,
         signing: None,
+        ordered: false,
     };
     Arc::new(webhook)
 }
@@ -92,6 +94,13 @@ fn signing_webhook() -> Arc<Webhook> {
         key: SigningKey { scheme: Scheme::V1a, secret: sealed(0x44), public_key: Some([0x55; 32]) },
         retired: vec![RetiredKey { key: retired, until: LATER }],
     });
+    Arc::new(webhook)
+}
+
+/// A webhook that keeps the order, and does or does not sign.
+fn ordered_webhook(webhook: Arc<Webhook>) -> Arc<Webhook> {
+    let mut webhook = Webhook::clone(&webhook);
+    webhook.settings.ordered = true;
     Arc::new(webhook)
 }
 
@@ -270,6 +279,21 @@ fn golden() -> Vec<(Fact, &'static str)> {
 0144444444444444444444444444444444444444444444444402444501555555555555555555555555555555\
 55555555555555555555555555555555550100fdefcdab896745230133333333333333333333333333333333\
 333333333333333302333400fb60ea",
+        ),
+        (
+            Fact::WebhookCreated(ordered_webhook(bare_webhook())),
+            "16090700014f000175010174000000000000fbe80300fcdf22020000fb2c0102080100",
+        ),
+        (
+            Fact::WebhookChanged(ordered_webhook(signing_webhook())),
+            "17090700014f000175010174000000000000fbe80300fcdf22020000fb2c010208010101fdefcdab89674523\
+0144444444444444444444444444444444444444444444444402444501555555555555555555555555555555\
+55555555555555555555555555555555550100fdefcdab896745230133333333333333333333333333333333\
+333333333333333302333400fb60ea",
+        ),
+        (
+            Fact::Restated(Restated::Webhook(ordered_webhook(bare_webhook()))),
+            "0f0b090700014f000175010174000000000000fbe80300fcdf22020000fb2c0102080100",
         ),
         (Fact::WebhookDeleted { workspace: id, id: WebhookId(9) }, "08070009"),
         (

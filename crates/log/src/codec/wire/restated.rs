@@ -12,7 +12,9 @@ use postrider_core::sealed::SealingKeyId;
 use postrider_core::workspace::Workspace;
 use postrider_core::{Time, WebhookId, WorkspaceId};
 
-use super::{At, Span, WireCell, WireEvent, WireKey, WireReplay, WireSigning, WireWebhook, at, position, span, time};
+use super::{
+    At, Span, WireCell, WireEvent, WireKey, WireReplay, WireSigning, WireWebhook, at, position, span, time, with_extras,
+};
 
 /// The event with its own position and time of acceptance, and its deliveries.
 #[derive(Encode, BorrowDecode)]
@@ -48,6 +50,8 @@ pub(in crate::codec) enum WireRestated<'a> {
     OwedErasure(At),
     /// 10
     Replay(WireReplay<'a>),
+    /// 11: a version of a webhook that keeps the order; what it signs with, if it does.
+    OrderedWebhook(Box<WireWebhook<'a>>, Option<WireSigning<'a>>),
 }
 
 /// Workspace, type, runs (each as the gap before it and its length), seconds (as the gap before each) with microseconds, the first second
@@ -92,13 +96,11 @@ impl<'a> WireRestated<'a> {
                 span(of.created_at, base),
                 of.keys.values().map(|key| WireKey::from_domain(key, base)).collect(),
             ),
-            Restated::Webhook(webhook) => {
-                let wire = Box::new(WireWebhook::from_domain(webhook, base));
-                match &webhook.settings.signing {
-                    None => WireRestated::Webhook(wire),
-                    Some(signing) => WireRestated::SigningWebhook(wire, WireSigning::from_domain(signing, base)),
-                }
-            }
+            Restated::Webhook(webhook) => match with_extras(webhook, base) {
+                (wire, signing, true) => WireRestated::OrderedWebhook(Box::new(wire), signing),
+                (wire, Some(signing), false) => WireRestated::SigningWebhook(Box::new(wire), signing),
+                (wire, None, false) => WireRestated::Webhook(Box::new(wire)),
+            },
             Restated::WebhookDeleted(id, deleted) => WireRestated::WebhookDeleted(id.0, at(*deleted)),
             Restated::Pending(webhook, count) => WireRestated::Pending(webhook.0, *count),
             Restated::TakenTimes(taken) => WireRestated::TakenTimes(WireTaken::from_domain(taken)),
@@ -129,6 +131,9 @@ impl<'a> WireRestated<'a> {
             WireRestated::Webhook(webhook) => Restated::Webhook(Arc::new(webhook.into_domain(base)?)),
             WireRestated::SigningWebhook(webhook, signing) => {
                 Restated::Webhook(Arc::new(webhook.into_signing(signing, base)?))
+            }
+            WireRestated::OrderedWebhook(webhook, signing) => {
+                Restated::Webhook(Arc::new(webhook.into_ordered(signing, base)?))
             }
             WireRestated::WebhookDeleted(id, deleted) => Restated::WebhookDeleted(WebhookId(id), position(deleted)?),
             WireRestated::Pending(webhook, count) => Restated::Pending(WebhookId(webhook), count),
