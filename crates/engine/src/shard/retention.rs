@@ -252,7 +252,10 @@ impl<W: LogWriter> Shard<W> {
         payload: &impl Fn(Position) -> Result<Option<Bytes>, ReadError>,
         records: &mut Vec<Record>,
     ) -> Result<bool, TurnError> {
-        let is_unfinished = |recalled: &Recalled| recalled.cells.iter().any(|cell| self.kernel.is_pending(cell));
+        // What a process before this one has carried is beyond already: carried twice, the first copy would not go with the rest.
+        let is_unfinished = |recalled: &Recalled| {
+            recalled.payload.block() < below && recalled.cells.iter().any(|cell| self.kernel.is_pending(cell))
+        };
         let scan = match &mut self.beginnings.scan {
             Some(scan) if !scan.is_over() => scan,
             Some(scan) if !scan.is_outdated => return Ok(true),

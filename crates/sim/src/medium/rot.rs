@@ -41,6 +41,10 @@ impl Medium {
     /// Flips a bit of the log, if it has any that matter, and looks at what a start says to that. No process runs.
     pub fn rot(&mut self, chance: &mut Chance) -> Option<Rotten> {
         let On::Disk(disk, _) = &self.on else { return None };
+        // A power cut that waits for the next sync would keep the bit as it is while we look, whoever mends it.
+        if self.cut_at.is_some() {
+            return None;
+        }
         let Report { first, end, .. } = self.journal(disk).ok()?.report();
         let rot = choose(disk.inner(), first..end, chance)?;
         rot.flip(disk.inner());
