@@ -79,6 +79,7 @@ fn settings(number: u64, per_event: u64) -> Settings {
         timeout: TIMEOUT_DEFAULT,
         rate_limit: None,
         signing: None,
+        ordered: false,
     }
 }
 

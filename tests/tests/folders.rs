@@ -195,6 +195,6 @@ fn a_profile_that_does_not_exist_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let output = postrider(&["serve", "--listen", "127.0.0.1:0", "--init", "genesis"], &data);
-    assert_eq!(complaint(&output, 2), "init: must be one of genesy, snaily, standard");
+    assert_eq!(complaint(&output, 2), "init: must be one of genesy, snaily, standard, operator");
     assert!(contents(folder.path()).is_empty());
 }

@@ -92,6 +92,8 @@ pub struct Settings {
     egress: Egress,
     #[command(flatten)]
     permits: Permits,
+    #[command(flatten)]
+    failing: Failing,
 }
 
 /// The server's own certificate.
@@ -149,6 +151,25 @@ struct Permits {
     per_host: Option<u32>,
 }
 
+/// Webhooks of which all attempts fail.
+#[derive(clap::Args, Clone, Deserialize, Default)]
+#[command(next_help_heading = "Webhooks that fail for long")]
+#[serde(deny_unknown_fields, default)]
+struct Failing {
+    /// Tell workspaces with the profile operator of a webhook of which all attempts have failed for so long, such as 1d [default: never]
+    #[arg(long = "failing-warn-after", env = "POSTRIDER_FAILING_WARN_AFTER", value_name = "D", value_parser = args::duration)]
+    #[serde(deserialize_with = "duration")]
+    warn_after: Option<Duration>,
+    /// Switch off a webhook of which all attempts have failed for so long, such as 5d, and tell them [default: never]
+    #[arg(long = "failing-off-after", env = "POSTRIDER_FAILING_OFF_AFTER", value_name = "D", value_parser = args::duration)]
+    #[serde(deserialize_with = "duration")]
+    off_after: Option<Duration>,
+    /// Try a webhook that was switched off for this so often, with one delivery that waits; one that arrives switches it on [default: 1h]
+    #[arg(long = "failing-probe-every", env = "POSTRIDER_FAILING_PROBE_EVERY", value_name = "D", value_parser = args::duration)]
+    #[serde(deserialize_with = "duration")]
+    probe_every: Option<Duration>,
+}
+
 /// What the server runs with.
 pub struct Config {
     /// Where it listens.
@@ -182,6 +203,7 @@ pub struct Config {
 }
 
 const EVENT_BYTES_MAX: u64 = 1 << 20;
+const FAILING_RANGE_MS: std::ops::RangeInclusive<u64> = 1_000..=365 * 24 * 3_600_000;
 const SEGMENT_RANGE: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
 
 /// What each source names.
@@ -259,6 +281,7 @@ impl Settings {
             log_format: Some("text".into()),
             egress: Egress { https_only: Some(false), http2: Some(true), ..Egress::default() },
             permits: Permits { global: Some(1024), per_webhook: Some(32), per_host: Some(64) },
+            failing: Failing { probe_every: Some(Duration::from_secs(60 * 60)), ..Failing::default() },
             ..Settings::default()
         }
     }
@@ -272,6 +295,7 @@ impl Settings {
             .http2(value(self.egress.http2))
             .permits(value(*global), value(*per_webhook), value(*per_host))
             .retention(value(self.retention), self.retention_bytes)
+            .failing(self.failing.warn_after, self.failing.off_after, value(self.failing.probe_every))
             .segment_bytes(u32::try_from(value(self.segment))?);
         for range in &self.egress.allow {
             engine = engine.allow(range);
@@ -312,6 +336,16 @@ impl Settings {
             ("per_host", self.permits.per_host),
         ] {
             within(&format!("permits.{name}"), permits.map(u64::from), 1..=65_536)?;
+        }
+        for (name, time) in [
+            ("warn_after", self.failing.warn_after),
+            ("off_after", self.failing.off_after),
+            ("probe_every", self.failing.probe_every),
+        ] {
+            let millis = time.map(|time| time.as_millis() as u64);
+            if millis.is_some_and(|time| !FAILING_RANGE_MS.contains(&time)) {
+                return Err(format!("failing.{name}: must be from 1s to 365d"));
+            }
         }
         if self.clock.as_deref().is_some_and(|clock| !["boot", "wall"].contains(&clock)) {
             return Err("clock: must be boot or wall".into());
@@ -366,6 +400,11 @@ impl Settings {
                 global: self.permits.global.or(file.permits.global),
                 per_webhook: self.permits.per_webhook.or(file.permits.per_webhook),
                 per_host: self.permits.per_host.or(file.permits.per_host),
+            },
+            failing: Failing {
+                warn_after: self.failing.warn_after.or(file.failing.warn_after),
+                off_after: self.failing.off_after.or(file.failing.off_after),
+                probe_every: self.failing.probe_every.or(file.failing.probe_every),
             },
         }
     }

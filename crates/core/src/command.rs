@@ -78,6 +78,17 @@ pub enum Command {
         /// What to change.
         change: Box<Change>,
     },
+    /// Switches off a webhook whose attempts have all failed for too long, if it is still the same one. Nobody asks for it.
+    SwitchOff {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which.
+        id: WebhookId,
+        /// What it was when that was found.
+        version: Position,
+        /// When the first of these attempts began.
+        failing_since: Time,
+    },
     /// Has a webhook sign with a new key; the old one signs along for a while.
     RotateSecret {
         /// Whose.

@@ -7,6 +7,7 @@ mod decide_delivery;
 mod decide_erasure;
 mod decide_event;
 mod decide_replay;
+mod decide_switch;
 mod decide_webhook;
 mod decide_workspace;
 mod timestamps;
@@ -116,6 +117,9 @@ pub fn decide(
         Command::CreateWebhook { workspace, settings } => decide_webhook::create(kernel, *workspace, settings, moment),
         Command::ChangeWebhook { workspace, id, change } => {
             decide_webhook::change(kernel, *workspace, *id, change, moment)
+        }
+        Command::SwitchOff { workspace, id, version, failing_since } => {
+            decide_switch::off(kernel, (*workspace, *id), *version, *failing_since, moment)
         }
         Command::RotateSecret { workspace, id, fresh, grace } => {
             decide_webhook::rotate_secret(kernel, *workspace, *id, fresh, *grace, moment)

@@ -135,11 +135,15 @@ pub struct Checked {
     pub created: Option<Box<str>>,
 }
 
+/// The profile of workspaces that the server tells those who run it.
+pub const OPERATOR: &str = "operator";
+
 /// The built-in profiles: name and TOML text.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("genesy", include_str!("../profiles/genesy.toml")),
     ("snaily", include_str!("../profiles/snaily.toml")),
     ("standard", include_str!("../profiles/standard.toml")),
+    (OPERATOR, include_str!("../profiles/operator.toml")),
 ];
 
 impl Profile {
@@ -172,7 +176,7 @@ impl Profile {
     }
 
     /// The profiles that are built in, compiled.
-    pub fn built_in() -> [Profile; 3] {
+    pub fn built_in() -> [Profile; 4] {
         BUILT_IN
             .map(|(_, toml)| Profile::parse(toml).expect("the built-in texts are constants and a test compiles each"))
     }

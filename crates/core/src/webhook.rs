@@ -77,6 +77,15 @@ pub struct Webhook {
     pub version: Position,
     /// The position of the fact that last set `custom_fields`: what bodies are rendered from.
     pub revision: Position,
+    /// Off, and not by its owner: all attempts have failed from this time on.
+    pub failing_since: Option<Time>,
+}
+
+impl Webhook {
+    /// Whether attempts may be made: it is on, or was not switched off by its owner and is tried now and then.
+    pub fn may_be_attempted(&self) -> bool {
+        self.settings.enabled || self.failing_since.is_some()
+    }
 }
 
 /// A change to some settings; `None` leaves a setting as it is.

@@ -34,7 +34,7 @@ pub use workspaces::{NewKey, new_admin_key, new_session_token};
 
 /// A running engine.
 #[derive(Clone)]
-pub struct Handle(Arc<Inner>);
+pub struct Handle(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) inbox: Inbox,
@@ -202,6 +202,12 @@ impl Handle {
 
     async fn ask(&self, command: Command) -> Result<Reply, Refused> {
         let answer: Answer = self.0.inbox.command(command)?.await.map_err(|_| Refused::Closed)?;
+        Ok(answer?)
+    }
+
+    /// [`Handle::ask`] for a thread of the engine.
+    pub(crate) fn ask_blocking(&self, command: Command) -> Result<Reply, Refused> {
+        let answer: Answer = self.0.inbox.command(command)?.blocking_recv().map_err(|_| Refused::Closed)?;
         Ok(answer?)
     }
 

@@ -8,6 +8,7 @@ mod ballast;
 mod below;
 mod clock;
 mod entropy;
+mod failing;
 mod handle;
 mod inbox;
 mod intake;
@@ -36,6 +37,7 @@ mod worker;
 mod writer;
 
 pub use clock::{Clock, ClockMode, EngineClock, Hands, SystemHands};
+pub use failing::FailingRules;
 pub use handle::{
     AttemptDetail, DeliveryDetail, EgressRules, EngineFigures, EventDetail, EventSummary, Handle, NewKey, Refused,
     ReplayProgress, SavedWebhook, SentRequest, TestReport, new_admin_key, new_session_token,

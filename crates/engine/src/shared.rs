@@ -81,7 +81,7 @@ impl Shared {
     /// Whether `version` is still what the webhook is, and the event was not erased. Asked by a worker just before it writes a request.
     pub fn is_current(&self, webhook: WebhookId, version: Position, event: Position) -> bool {
         let directory = self.directory.read();
-        let is_same = directory.webhook(webhook).is_some_and(|w| w.version == version && w.settings.enabled);
+        let is_same = directory.webhook(webhook).is_some_and(|w| w.version == version && w.may_be_attempted());
         is_same && !self.erased.read().has(event)
     }
 

@@ -14,7 +14,7 @@ use crate::restatements::{Beginning, Restatements};
 use crate::views::{Summary, Views};
 
 /// Raised whenever the layout changes, that of a webhook's health included.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 /// Webhooks whose health is written at once, while the views are locked.
 const LOCKED_AT_ONCE: usize = 128;
 

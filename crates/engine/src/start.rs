@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::ballast::Ballast;
 use crate::clock::{self, Clock, ClockMode, EngineClock};
 use crate::entropy::{self, SystemEntropy};
+use crate::failing::{self, FailingRules, Watching};
 use crate::handle::{Handle, Inner};
 use crate::inbox::inbox;
 use crate::keeper::{self, Keeping};
@@ -75,6 +76,8 @@ pub struct EngineOptions {
     pub segment_bytes: u32,
     /// How much of the log is kept.
     pub retention: Retention,
+    /// What becomes of webhooks that fail for long.
+    pub failing: FailingRules,
     /// How often what has happened is made part of the store. What has come since is in RAM.
     pub store_commit_every: Millis,
     /// How much of what waits is in RAM.
@@ -99,6 +102,7 @@ impl Default for EngineOptions {
             log: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             retention: Retention { age: RETENTION_AGE_DEFAULT, bytes: u64::MAX },
+            failing: FailingRules::default(),
             store_commit_every: STORE_COMMIT_EVERY_DEFAULT,
             bounds: Bounds::default(),
         }
@@ -154,6 +158,7 @@ pub struct Engine {
     projector: JoinHandle<()>,
     /// Of an engine that keeps its log on disk.
     keeper: Option<Keeping>,
+    watching: Option<Watching>,
     replayed_facts: u64,
 }
 
@@ -266,6 +271,7 @@ impl Engine {
             replayed.directory.apply(&record);
             replayed.views.apply(&record);
         }
+        shard.probe_every(options.failing.probe_every);
         shard.resume();
 
         let end = log.reader.end();
@@ -331,7 +337,8 @@ impl Engine {
             payloads: Payloads::new(PAYLOADS_BYTES_MAX),
         };
         let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
-        Ok(Engine { handle, stop, writer, projector, keeper, replayed_facts: replayed.facts })
+        let watching = failing::start(handle.clone(), options.failing)?;
+        Ok(Engine { handle, stop, writer, projector, keeper, watching, replayed_facts: replayed.facts })
     }
 
     /// What others hold of the engine.
@@ -359,6 +366,7 @@ impl Engine {
         let _ = self.stop.send(Instant::now() + grace);
         let writer = self.writer.join();
         let projector = self.projector.join();
+        self.watching.into_iter().for_each(Watching::stop);
         // Nothing more is projected: it commits what is there.
         self.keeper.into_iter().for_each(Keeping::stop);
         match self.handle.poison() {

@@ -26,11 +26,12 @@ use postrider_core::directory::Directory;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record, Restated};
 use postrider_core::machine::event_cells;
+use postrider_core::webhook::Webhook;
 use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 
 pub use explain::{Explanation, Verdict};
 use health::Old;
-pub(crate) use health::Summary;
+pub(crate) use health::{Failing, Summary};
 pub use health::{Slot, WebhookHealth, WindowFigures};
 pub use lists::{DeliveryFilter, EventFilter, LogFilter};
 pub use look::Look;
@@ -188,6 +189,11 @@ impl Views {
             | Fact::WebhookChanged(webhook)
             | Fact::Restated(Restated::Webhook(webhook)) => {
                 self.health.entry(webhook.id).or_insert_with(|| (webhook.workspace, Summary::default()));
+                if matches!(record.fact, Fact::WebhookChanged(_))
+                    && let Some(summary) = self.summary(webhook.id, at)
+                {
+                    summary.note_change(webhook);
+                }
             }
             // Its attempts stay visible in its deliveries.
             Fact::WebhookDeleted { id, .. } | Fact::Restated(Restated::WebhookDeleted(id, _)) => {
@@ -269,6 +275,11 @@ impl Views {
         self.health
             .range((from, Bound::Unbounded))
             .map(|(webhook, (workspace, summary))| (*webhook, *workspace, summary))
+    }
+
+    /// A webhook as of the last fact.
+    pub(crate) fn webhook(&self, id: WebhookId) -> Option<&Arc<Webhook>> {
+        self.directory.webhook(id)
     }
 
     /// A delivery's status as clients see it: pending deliveries of a webhook that is gone are cancelled without a fact of their own.

@@ -98,7 +98,7 @@ async fn the_order_holds_behind_a_failing_event_over_restarts_and_off_and_on() {
         let_go(&engine.handle(), both, 58).await;
     }
     assert!(requests.try_recv().is_err(), "nothing overtakes");
-    drop(engine);
+    engine.shutdown(Duration::from_secs(1)).await;
 
     let engine = start(folder.path());
     set(&engine.handle(), both, delays(&["10ms"])).await;

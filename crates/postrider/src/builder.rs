@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use postrider_core::Millis;
-use postrider_engine::{ClockMode, EngineOptions, MasterKey, Retention, StartError};
+use postrider_engine::{ClockMode, EngineOptions, FailingRules, MasterKey, Retention, StartError};
 use postrider_log::LogKind;
 
 use crate::{Engine, folder};
@@ -96,8 +96,21 @@ impl EngineBuilder {
     /// How long what is finished is kept (default 30 days), and how many bytes the log may have (default: no bound); what is unfinished
     /// stays. The log gives back whole files, so a little more is kept.
     pub fn retention(mut self, age: Duration, bytes: Option<u64>) -> EngineBuilder {
-        let age = Millis(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-        self.options.retention = Retention { age, bytes: bytes.unwrap_or(u64::MAX) };
+        self.options.retention = Retention { age: millis(age), bytes: bytes.unwrap_or(u64::MAX) };
+        self
+    }
+
+    /// What becomes of webhooks of which all attempts fail: workspaces with the profile `operator` are told after `warn_after`, it is
+    /// switched off after `off_after` (default: neither, ever), and tried every `probe_every` (default an hour) with one delivery that
+    /// waits, which switches it on again when it arrives.
+    pub fn failing(
+        mut self,
+        warn_after: Option<Duration>,
+        off_after: Option<Duration>,
+        probe_every: Duration,
+    ) -> EngineBuilder {
+        let (warn_after, off_after) = (warn_after.map(millis), off_after.map(millis));
+        self.options.failing = FailingRules { warn_after, off_after, probe_every: millis(probe_every) };
         self
     }
 
@@ -117,4 +130,8 @@ impl EngineBuilder {
         }
         postrider_engine::Engine::start(self.options).map(Engine)
     }
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

@@ -139,6 +139,7 @@ impl Ready {
         residents.unlink(webhook.lane(lane), delivery);
         webhook.last = lane;
         webhook.slots.take();
+        webhook.lets_one_through = false;
         webhook.pace.book(now);
         let charge = webhook.slot_time.expected();
         webhook.round = self.round + u64::from(charge);

@@ -124,7 +124,7 @@ impl Scheduler {
     /// # Panics
     /// When the webhook is not known.
     pub fn hold(&mut self, webhook: WebhookId) {
-        self.ready.change(self.webhook(webhook), |webhook| webhook.held = true);
+        self.ready.change(self.webhook(webhook), |webhook| (webhook.held, webhook.lets_one_through) = (true, false));
     }
 
     /// Ends a [`Scheduler::hold`].
@@ -132,7 +132,15 @@ impl Scheduler {
     /// # Panics
     /// When the webhook is not known.
     pub fn release(&mut self, webhook: WebhookId) {
-        self.ready.change(self.webhook(webhook), |webhook| webhook.held = false);
+        self.ready.change(self.webhook(webhook), |webhook| (webhook.held, webhook.lets_one_through) = (false, false));
+    }
+
+    /// Has one delivery of a held webhook picked, the next that it has.
+    ///
+    /// # Panics
+    /// When the webhook is not known.
+    pub fn let_one_through(&mut self, webhook: WebhookId) {
+        self.ready.change(self.webhook(webhook), |webhook| webhook.lets_one_through = webhook.held);
     }
 
     /// Deletes a webhook and discards all that it has queued or asleep; says how many. What is in flight finishes as ever. Costs
@@ -143,7 +151,7 @@ impl Scheduler {
     pub fn drop_webhook(&mut self, webhook: WebhookId) -> usize {
         let at = self.webhook(webhook);
         // Out of the ring first, so that it is not moved there for each that goes.
-        self.ready.change(at, |webhook| webhook.held = true);
+        self.ready.change(at, |webhook| (webhook.held, webhook.lets_one_through) = (true, false));
         let discarded = self.discard(at);
         self.ready.drop_webhook(at);
         discarded

@@ -72,6 +72,8 @@ pub(crate) struct Webhook {
     pub(crate) round: u64,
     pub(crate) pace: Pace,
     pub(crate) held: bool,
+    /// Though it is held, one more is picked.
+    pub(crate) lets_one_through: bool,
     /// One attempt at a time, whatever its cap.
     pub(crate) serial: bool,
     /// Deleted, and kept only until its permits have returned.
@@ -94,6 +96,7 @@ impl Webhook {
             round: 0,
             pace: Pace::default(),
             held: false,
+            lets_one_through: false,
             serial: false,
             dropped: false,
             last: Lane::Retry,
@@ -116,7 +119,7 @@ impl Webhook {
     pub(crate) fn may_run(&self) -> bool {
         let waiting = !self.fresh.is_empty() || !self.retry.is_empty();
         let has_slot = self.slots.has_free() && !(self.serial && self.slots.held() > 0);
-        waiting && !self.held && !self.dropped && has_slot
+        waiting && (!self.held || self.lets_one_through) && !self.dropped && has_slot
     }
 
     /// The lane whose turn it is: they alternate, so that neither starves the other.

@@ -110,6 +110,30 @@ fn a_held_webhook_keeps_its_queue_and_gathers_what_falls_due() {
 }
 
 #[test]
+fn one_delivery_at_a_time_is_let_through_of_a_held_webhook() {
+    let mut scheduler = scheduler();
+    scheduler.hold(A);
+    scheduler.let_one_through(A);
+    assert!(picked(&mut scheduler).is_empty(), "there is none yet");
+    scheduler.ready(key(1), A, Lane::Fresh);
+    scheduler.ready(key(2), A, Lane::Fresh);
+    scheduler.let_one_through(A);
+    assert_eq!(picked(&mut scheduler), [1], "asked for twice, it is one");
+    scheduler.finished(key(1), Millis(1));
+    assert!(picked(&mut scheduler).is_empty());
+    scheduler.let_one_through(A);
+    assert_eq!(picked(&mut scheduler), [2]);
+    scheduler.ready(key(3), A, Lane::Fresh);
+    scheduler.let_one_through(A);
+    scheduler.hold(A);
+    assert!(picked(&mut scheduler).is_empty(), "held anew, nothing is left of what was asked for before");
+    scheduler.let_one_through(B);
+    scheduler.ready(key(4), B, Lane::Fresh);
+    scheduler.hold(B);
+    assert!(picked(&mut scheduler).is_empty(), "of one that is not held there is nothing to let through");
+}
+
+#[test]
 fn a_dropped_webhook_takes_all_with_it_but_what_is_in_flight() {
     let mut scheduler = scheduler();
     (1..=3).for_each(|number| scheduler.ready(key(number), A, Lane::Fresh));

@@ -21,6 +21,7 @@ use postrider_core::delivery::{Cell, Status};
 use postrider_core::event::{Digest, Event};
 use postrider_core::profile::Profile;
 use postrider_core::replay::Replay;
+use postrider_core::webhook::Webhook;
 use postrider_core::{DeliveryKey, EventId, Position, ReplayId, Time, WebhookId, WorkspaceId};
 use postrider_log::{Block, ChainHash, LogReader, codec};
 use postrider_scheduler::Limits;
@@ -296,6 +297,11 @@ impl Checker {
     /// Webhooks that are there.
     pub fn webhooks(&self) -> Vec<(WorkspaceId, WebhookId)> {
         self.hooks.values().filter(|hook| hook.alive).map(|hook| (hook.webhook.workspace, hook.webhook.id)).collect()
+    }
+
+    /// A webhook that is there.
+    pub fn webhook(&self, id: WebhookId) -> Option<&Webhook> {
+        self.hooks.get(&id).filter(|hook| hook.alive).map(|hook| &*hook.webhook)
     }
 
     /// One of the deliveries; the newest ones more often.

@@ -64,6 +64,8 @@ pub enum Fault {
     RecallLosesOne,
     /// Loses the first of an ordered webhook's deliveries that were read from the store.
     LineLosesFirst,
+    /// Tries what is off since it fails every second.
+    TriedTooOften,
     /// Lets the overlay go of what the store does not have yet.
     LetsGoAboveW,
     /// Restates one more as pending than there are.
@@ -92,7 +94,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 42] = [
+    pub const ALL: [Fault; 43] = [
         Fault::AckBeforeAppend,
         Fault::AckWhenFull,
         Fault::KeepWhenFull,
@@ -123,6 +125,7 @@ impl Fault {
         Fault::ForgetsTooEarly,
         Fault::RecallLosesOne,
         Fault::LineLosesFirst,
+        Fault::TriedTooOften,
         Fault::LetsGoAboveW,
         Fault::PendingMiscounted,
         Fault::EraseNotRepeated,

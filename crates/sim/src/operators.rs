@@ -54,6 +54,9 @@ pub fn next(checker: &Checker, troubles: Troubles, chance: &mut Chance) -> Optio
         }
         8..12 => {
             let (workspace, id) = *chance.pick(&webhooks)?;
+            if chance.one_in(4) {
+                return switch_off(checker, id, chance);
+            }
             Some(switch(workspace, id, !chance.one_in(3)))
         }
         12..17 => {
@@ -127,6 +130,14 @@ pub fn webhook(checker: &Checker, chance: &mut Chance) -> Option<(Command, Asked
 pub fn switch(workspace: WorkspaceId, id: WebhookId, on: bool) -> (Command, Asked) {
     let change = Box::new(Change { enabled: Some(on), ..Change::default() });
     (Command::ChangeWebhook { workspace, id, change }, Asked::Change(id))
+}
+
+/// Off since it fails, as far as anybody knows; at times what is known is old.
+fn switch_off(checker: &Checker, id: WebhookId, chance: &mut Chance) -> Option<(Command, Asked)> {
+    let webhook = checker.webhook(id)?;
+    let version = if chance.one_in(8) { webhook.revision } else { webhook.version };
+    let failing_since = webhook.updated_at;
+    Some((Command::SwitchOff { workspace: webhook.workspace, id, version, failing_since }, Asked::Change(id)))
 }
 
 /// No order from here on.

@@ -20,7 +20,7 @@ const TYPES: [&str; 8] = [
 ];
 const CUSTOM_FIELDS: [&str; 5] = ["leadScore", "id", "customFields", "\"", "none"];
 
-static PROFILES: LazyLock<[Profile; 3]> = LazyLock::new(Profile::built_in);
+static PROFILES: LazyLock<[Profile; 4]> = LazyLock::new(Profile::built_in);
 
 pub fn run(bytes: &[u8]) {
     let Some((choice, data)) = choice(bytes) else { return };

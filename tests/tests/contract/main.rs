@@ -12,6 +12,7 @@ mod egress;
 mod erase;
 mod events;
 mod explain;
+mod failing;
 mod health;
 mod live;
 mod log_lines;

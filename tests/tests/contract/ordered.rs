@@ -49,7 +49,9 @@ fn the_next_event_waits_until_the_one_before_has_ended_and_shows_for_what() {
     let (is_down, receiver) = moody();
     let mut stage = Stage::with("genesy", receiver);
     let hook = stage.webhook(&["EMAIL_SENT"], json!({ "ordered": true, "retryPolicy": { "delays": ["1h"] } }));
-    ["e1", "e2", "e3"].map(|id| stage.publish(&email(id)));
+    for id in ["e1", "e2", "e3"] {
+        stage.publish(&email(id));
+    }
     stage.wait_for_requests(1);
     let head = stage.delivery_of("e1");
     let blocked = |stage: &Stage, event: &str| delivery(stage, event).get("blockedBy").cloned();
@@ -90,11 +92,15 @@ fn it_passes_on_when_one_is_exhausted_or_erased_or_the_order_is_given_up() {
     let stage = Stage::with("genesy", receiver);
     let more = json!({ "ordered": true, "retryPolicy": { "delays": ["20ms"] } });
     let hook = stage.webhook(&["EMAIL_SENT"], more);
-    ["e1", "e2", "e3"].map(|id| stage.publish(&email(id)));
+    for id in ["e1", "e2", "e3"] {
+        stage.publish(&email(id));
+    }
     assert_eq!(ids(&stage.wait_for_requests(6)), ["e1", "e1", "e2", "e2", "e3", "e3"]);
     let path = format!("/v1/webhooks/{hook}");
     stage.client.patch(&path, &json!({ "retryPolicy": { "delays": ["1h"] } })).expect(200);
-    ["e4", "e5", "e6", "e7"].map(|id| stage.publish(&email(id)));
+    for id in ["e4", "e5", "e6", "e7"] {
+        stage.publish(&email(id));
+    }
     stage.wait_for_requests(7);
     stage.client.delete("/v1/events/e4").expect(204);
     assert_eq!(ids(&stage.wait_for_requests(8))[7], "e5");
@@ -121,7 +127,7 @@ fn one_request_at_a_time_and_none_overtakes_under_load() {
         let mut attempts = attempts.lock().unwrap();
         let made = attempts.entry(id).or_default();
         *made += 1;
-        Reaction::Status(if number % 3 == 0 && *made == 1 { 503 } else { 200 })
+        Reaction::Status(if number.is_multiple_of(3) && *made == 1 { 503 } else { 200 })
     });
     stage.webhook(&["EMAIL_SENT"], json!({ "ordered": true, "retryPolicy": { "delays": ["30ms", "30ms"] } }));
     let batch: Vec<Value> = (0..150).map(|n| email(&format!("e{n}"))).collect();

@@ -98,6 +98,12 @@ fn head(who: &Member, webhook: &Webhook) -> Markup {
             }
         }
         p.url { (webhook.settings.url) }
+        @if let Some(since) = webhook.failing_since {
+            p.warning {
+                "Switched off, since all attempts have failed from " (time(since)) " on. It is tried now and then with a delivery that waits, and \
+                switched on again when one arrives."
+            }
+        }
         @if let Some(text) = &webhook.settings.description { p { (text) } }
     }
 }

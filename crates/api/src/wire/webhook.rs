@@ -233,6 +233,9 @@ pub struct WebhookView {
     campaign_ids: Vec<Box<RawValue>>,
     custom_fields: Vec<String>,
     enabled: bool,
+    /// Since when all attempts have failed, where that is why it is off; it is tried now and then, and null as soon as its owner decides.
+    #[schema(example = json!(null))]
+    failing_since: Option<String>,
     /// Whether a secret is set: in `standard` the one that signs, elsewhere the one for the profile's header.
     has_secret: bool,
     /// The names of its own headers.
@@ -299,6 +302,7 @@ impl WebhookView {
             campaign_ids: settings.campaign_ids.iter().filter_map(campaign).collect(),
             custom_fields: texts(&settings.custom_fields),
             enabled: settings.enabled,
+            failing_since: webhook.failing_since.map(|since| since.to_string()),
             has_secret: settings.secret.is_some() || (profile.signing.is_some() && key.is_some()),
             headers: settings.headers.iter().map(|(name, _)| name.to_string()).collect(),
             retry_policy: settings.retry_policy.as_ref().unwrap_or(&profile.retry).into(),

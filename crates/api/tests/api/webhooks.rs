@@ -25,7 +25,7 @@ async fn a_new_webhook_has_the_defaults_of_its_profile() {
     }
     let expected = json!({
         "id": 1, "name": "CRM", "description": null, "url": "https://example.com/hook", "events": ["MESSAGE_REPLIED"],
-        "campaignIds": [], "customFields": [], "enabled": true, "hasSecret": false, "headers": [],
+        "campaignIds": [], "customFields": [], "enabled": true, "failingSince": null, "hasSecret": false, "headers": [],
         "retryPolicy": {"delays": ["30s", "5m", "50m"], "jitter": 0.0}, "timeoutMs": 15000, "rateLimit": null, "ordered": false,
         "signing": null, "signingPublicKey": null,
         "createdAt": null, "updatedAt": null,

@@ -52,11 +52,11 @@ fn is_named(value: &Value) -> bool {
 
 impl Settings {
     /// Every key, and its value if it is named, else null or an empty list. Secrets are masked.
-    fn values(&self) -> [(&'static str, Value); 27] {
+    fn values(&self) -> [(&'static str, Value); 30] {
         let size = |bytes: Option<u64>| json!(bytes.map(size_text));
         let duration = |duration: Option<Duration>| json!(duration.map(duration_text));
         let path = |path: &PathBuf| path.display().to_string();
-        let Settings { tls, egress, permits, .. } = self;
+        let Settings { egress, failing, permits, tls, .. } = self;
         [
             ("listen", json!(self.listen.map(|address| address.to_string()))),
             ("data", json!(self.data.as_ref().map(path))),
@@ -85,6 +85,9 @@ impl Settings {
             ("permits.global", json!(permits.global)),
             ("permits.per_webhook", json!(permits.per_webhook)),
             ("permits.per_host", json!(permits.per_host)),
+            ("failing.warn_after", duration(failing.warn_after)),
+            ("failing.off_after", duration(failing.off_after)),
+            ("failing.probe_every", duration(failing.probe_every)),
         ]
     }
 }

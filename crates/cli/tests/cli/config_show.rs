@@ -45,7 +45,7 @@ fn sample(key: &str, folder: &Path) -> (String, Value) {
         "init" => text("snaily"),
         "event_max" | "retention_bytes" => text("17KiB"),
         "segment" => text("8MiB"),
-        "grace" | "retention" => text("90s"),
+        "grace" | "retention" | "failing.warn_after" | "failing.off_after" | "failing.probe_every" => text("90s"),
         "clock" => text("wall"),
         "log_level" => text("debug"),
         "log_format" => text("json"),
@@ -93,7 +93,7 @@ fn every_documented_choice_is_shown_with_its_documented_default() {
     let folder = tempfile::tempdir().unwrap();
     let text = shown(folder.path(), &[], &[]);
     let documented = documented();
-    assert_eq!(documented.len(), 27);
+    assert_eq!(documented.len(), 30);
     let lines: Vec<&str> = text.lines().skip(2).collect();
     assert_eq!(lines.len(), documented.len(), "{text}");
     for (line, Documented { key, default, .. }) in lines.iter().zip(documented) {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Decision, Kernel, Moment, Prior};
+use super::{Decision, Kernel, Moment, Prior, decide_switch};
 use crate::attempt::{Attempt, Outcome};
 use crate::command::{Finish, Measured, Rejection, Reply};
 use crate::delivery::{Cell, Status, Was};
 use crate::fact::Fact;
-use crate::ids::{EventId, Position, WebhookId, WorkspaceId};
+use crate::ids::{EventId, WebhookId, WorkspaceId};
 use crate::profile::Terminal;
-use crate::webhook::Webhook;
 
 /// Files the end of an attempt and schedules the next one by the policy in force now, counted from now, which is after the attempt's end:
 /// so a retry is never early.
@@ -30,34 +29,13 @@ pub(super) fn finish(
     let filed = file(kernel, &finish.measured, cell.attempts, outcome);
     let mut attempt = Attempt { previous: old.last_attempt, ..filed };
     let reply = Reply::Recorded(attempt.id);
-    let switched_off = switched_off(kernel, &cell, &finish.measured, moment);
-    if let (Some(_), Some(failure)) = (&switched_off, &mut attempt.exchange.failure) {
-        failure.message = GONE_MESSAGE.into();
+    let switched = decide_switch::by_answer(kernel, &cell, &finish.measured, moment);
+    if let Some(failure) = attempt.exchange.failure.as_mut().filter(|_| switched.is_some()) {
+        failure.message = decide_switch::GONE_MESSAGE.into();
     }
     let mut facts = vec![Fact::AttemptFinished { cell, was: Was::from(old), attempt }];
-    facts.extend(switched_off.map(|webhook| Fact::WebhookChanged(Arc::new(webhook))));
+    facts.extend(switched.map(|webhook| Fact::WebhookChanged(Arc::new(webhook))));
     Ok(Decision { facts, reply })
-}
-
-/// What the log says of the attempt that switched its webhook off.
-const GONE_MESSAGE: &str = "http_status: 410 Gone; the receiver wants no more, so the webhook was switched off; \
-    what is pending waits and goes out when it is switched on again";
-
-/// The webhook, off, where the profile takes a 410 for the wish to get no more. Only an answer to the webhook as it is now counts: who has
-/// changed it since, or switched it on again, has not been answered yet.
-fn switched_off(kernel: &Kernel, cell: &Cell, measured: &Measured, moment: &Moment<'_>) -> Option<Webhook> {
-    let (_, profile) = kernel.directory.profile_of(cell.workspace)?;
-    let webhook = kernel.directory.webhook(cell.webhook)?;
-    let is_gone = profile.gone_disables && measured.exchange.status_code == Some(410);
-    if !is_gone || !webhook.settings.enabled || webhook.version != measured.webhook_version {
-        return None;
-    }
-    let mut webhook = Webhook::clone(webhook);
-    webhook.settings.enabled = false;
-    webhook.updated_at = moment.now;
-    // The second fact of its decision.
-    webhook.version = Position::new(moment.at.block(), moment.at.index() + 1);
-    Some(webhook)
 }
 
 fn fail(kernel: &Kernel, cell: &mut Cell, finish: &Finish, moment: &mut Moment<'_>) -> Outcome {

@@ -29,6 +29,7 @@ pub(super) fn create(
         updated_at: moment.now,
         version: moment.at,
         revision: moment.at,
+        failing_since: None,
     });
     Ok(Decision::one(Fact::WebhookCreated(Arc::clone(&webhook)), Reply::Webhook(webhook)))
 }
@@ -45,6 +46,9 @@ pub(super) fn change(
     webhook.settings.change(change.clone());
     if let Some(signing) = &mut webhook.settings.signing {
         signing.prune(moment.now);
+    }
+    if change.enabled.is_some() {
+        webhook.failing_since = None;
     }
     webhook.updated_at = moment.now;
     webhook.version = moment.at;

@@ -9,3 +9,4 @@ mod replay;
 mod retry;
 mod signing;
 mod story;
+mod switching;

@@ -85,7 +85,7 @@ impl<W: LogWriter> Shard<W> {
             (false, true) => {
                 self.scheduler.set_serial(webhook, false);
                 self.forget_line(webhook);
-                self.scatter(webhook);
+                self.to_scatter.push(webhook);
             }
             _ => {}
         }
@@ -210,7 +210,17 @@ impl<W: LogWriter> Shard<W> {
         }
     }
 
-    /// It keeps no order any more: what is here is filed as that of any webhook, and what is in the store comes back as its backlog.
+    /// Files what waits of webhooks that keep the order no more. Once all else that the turn led to is done: what came in it is in the
+    /// overlay already, and is filed by its own effect.
+    pub(super) fn scatter_all(&mut self) {
+        while let Some(webhook) = self.to_scatter.pop() {
+            if self.scheduler.knows(webhook) && !self.lines.contains_key(&webhook) {
+                self.scatter(webhook);
+            }
+        }
+    }
+
+    /// What is here is filed as that of any webhook, and what is in the store comes back as its backlog.
     fn scatter(&mut self, webhook: WebhookId) {
         let is_waiting = |cell: &&Cell| {
             cell.webhook == webhook && self.kernel.is_pending(cell) && self.scheduler.residency(cell.key).is_none()

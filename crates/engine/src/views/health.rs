@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use bincode::{Decode, Encode};
 use postrider_core::attempt::{Attempt, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
+use postrider_core::webhook::Webhook;
 use postrider_core::{DeliveryKey, Time};
 
 pub(super) use windows::Windows;
@@ -54,7 +55,19 @@ pub(crate) struct Summary {
     /// When these began, in milliseconds.
     last_success: Option<u64>,
     last_failure: Option<u64>,
+    /// Of the consecutive failures since the webhook was changed last, when the first began.
+    failing_since: Option<u64>,
     windows: Windows,
+}
+
+/// A webhook of which all attempts fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failing {
+    /// When the first of them began.
+    pub since: Time,
+    /// When the last of them began.
+    pub last: Time,
+    pub consecutive: u64,
 }
 
 /// What a delivery was before a fact.
@@ -148,6 +161,19 @@ impl Summary {
         self.consecutive_failures
     }
 
+    /// How it fails; `None` when its last attempt succeeded, or none was made since it was changed.
+    pub(crate) fn failing(&self) -> Option<Failing> {
+        let (since, last) = (self.failing_since.map(Time)?, self.last_failure.map(Time)?);
+        Some(Failing { since, last, consecutive: self.consecutive_failures })
+    }
+
+    /// The webhook is another: what failed may have been what was changed. One that is off since it fails goes on failing.
+    pub(super) fn note_change(&mut self, webhook: &Webhook) {
+        if webhook.failing_since.is_none() {
+            self.failing_since = None;
+        }
+    }
+
     /// Its attempts over time.
     pub(super) fn windows(&self) -> &Windows {
         &self.windows
@@ -158,10 +184,12 @@ impl Summary {
         let has_succeeded = attempt.outcome == Outcome::Succeeded;
         if has_succeeded {
             self.consecutive_failures = 0;
+            self.failing_since = None;
             self.last_success = Some(attempt.started.0);
         } else {
             self.consecutive_failures += 1;
             self.last_failure = Some(attempt.started.0);
+            self.failing_since.get_or_insert(attempt.started.0);
         }
         self.windows.note(attempt.started, attempt.exchange.duration, has_succeeded, now);
     }

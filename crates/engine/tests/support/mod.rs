@@ -86,3 +86,7 @@ pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>
     };
     tokio::time::timeout(limit, waiting).await.expect("it should have happened by now")
 }
+
+pub async fn workspace_of(handle: &Handle, profile: &str) -> WorkspaceId {
+    handle.create_workspace("acme", profile).await.unwrap().0.id
+}

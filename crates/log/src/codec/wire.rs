@@ -18,8 +18,8 @@ macro_rules! byte_enum {
 mod replay;
 mod restated;
 mod signing;
+mod webhook;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bincode::{BorrowDecode, Encode};
@@ -27,17 +27,16 @@ use postrider_core::attempt::{Attempt, ErrorKind, Exchange, Failure, Outcome};
 use postrider_core::delivery::{Cell, Status, Was};
 use postrider_core::event::{Chosen, Digest, Event};
 use postrider_core::fact::Fact;
-use postrider_core::policy::RetryPolicy;
 use postrider_core::profile::Profile;
 use postrider_core::replay::ReplayState;
 use postrider_core::sealed::{Sealed, SealingKeyId};
-use postrider_core::webhook::{CampaignId, Settings, Webhook};
 use postrider_core::workspace::{Key, KeyHash, Scopes};
 use postrider_core::{AttemptId, DeliveryKey, KeyId, Millis, Position, ReplayId, Time, WebhookId, WorkspaceId};
 
 use replay::WireReplay;
 use restated::{WireCarried, WireRestated};
 use signing::WireSigning;
+use webhook::{Form, WireExtras, WireWebhook};
 
 /// Block and index apart, since both are small where the packed number is large.
 type At = (u64, u32);
@@ -92,10 +91,10 @@ pub(super) enum WireFact<'a> {
     ReplayChanged(At, At, u8),
     /// 21
     DeliveryAdded(WireCell),
-    /// 22: a webhook that keeps the order was made; what it signs with, if it does.
-    OrderedWebhookCreated(WireWebhook<'a>, Option<WireSigning<'a>>),
-    /// 23: a webhook was changed that keeps the order.
-    OrderedWebhookChanged(WireWebhook<'a>, Option<WireSigning<'a>>),
+    /// 22: a webhook was made that has more than the others.
+    FullWebhookCreated(WireWebhook<'a>, WireExtras<'a>),
+    /// 23
+    FullWebhookChanged(WireWebhook<'a>, WireExtras<'a>),
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -106,31 +105,6 @@ pub(super) struct WireKey<'a> {
     scopes: u8,
     hash: [u8; 32],
     created_at: Span,
-}
-
-#[derive(Encode, BorrowDecode)]
-pub(super) struct WireWebhook<'a> {
-    id: u64,
-    workspace: At,
-    name: &'a str,
-    description: Option<&'a str>,
-    url: &'a str,
-    events: Vec<&'a str>,
-    /// Text, and whether it was a JSON number.
-    campaign_ids: Vec<(&'a str, bool)>,
-    custom_fields: Vec<&'a str>,
-    enabled: bool,
-    secret: Option<WireSealed<'a>>,
-    headers: Vec<(&'a str, WireSealed<'a>)>,
-    /// Delays in milliseconds, jitter in thousandths.
-    retry_policy: Option<(Vec<u64>, u16)>,
-    timeout_ms: u64,
-    /// Attempts a second; 0: no limit.
-    rate_limit: u32,
-    created_at: Span,
-    updated_at: Span,
-    version: At,
-    revision: At,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -253,15 +227,15 @@ impl<'a> WireFact<'a> {
             Fact::WorkspaceDeleted { id } => WireFact::WorkspaceDeleted(at(id.0)),
             Fact::KeyCreated(key) => WireFact::KeyCreated(WireKey::from_domain(key, base)),
             Fact::KeyRevoked { workspace, id } => WireFact::KeyRevoked(at(workspace.0), at(id.0)),
-            Fact::WebhookCreated(webhook) => match with_extras(webhook, base) {
-                (wire, signing, true) => WireFact::OrderedWebhookCreated(wire, signing),
-                (wire, Some(signing), false) => WireFact::SigningWebhookCreated(wire, signing),
-                (wire, None, false) => WireFact::WebhookCreated(wire),
+            Fact::WebhookCreated(webhook) => match Form::from_domain(webhook, base) {
+                Form::Plain(wire) => WireFact::WebhookCreated(wire),
+                Form::Signing(wire, signing) => WireFact::SigningWebhookCreated(wire, signing),
+                Form::Full(wire, extras) => WireFact::FullWebhookCreated(wire, extras),
             },
-            Fact::WebhookChanged(webhook) => match with_extras(webhook, base) {
-                (wire, signing, true) => WireFact::OrderedWebhookChanged(wire, signing),
-                (wire, Some(signing), false) => WireFact::SigningWebhookChanged(wire, signing),
-                (wire, None, false) => WireFact::WebhookChanged(wire),
+            Fact::WebhookChanged(webhook) => match Form::from_domain(webhook, base) {
+                Form::Plain(wire) => WireFact::WebhookChanged(wire),
+                Form::Signing(wire, signing) => WireFact::SigningWebhookChanged(wire, signing),
+                Form::Full(wire, extras) => WireFact::FullWebhookChanged(wire, extras),
             },
             Fact::WebhookDeleted { workspace, id } => WireFact::WebhookDeleted(at(workspace.0), id.0),
             Fact::EventAccepted(event) => WireFact::EventAccepted(WireEvent::from_domain(event)),
@@ -300,6 +274,7 @@ impl<'a> WireFact<'a> {
 
     pub(super) fn into_domain(self, here: Position, base: Time) -> Result<Fact, String> {
         let workspace = |at| position(at).map(WorkspaceId);
+        let webhook = |form: Form<'_>| form.into_domain(base).map(Arc::new);
         Ok(match self {
             WireFact::ProfileRegistered(toml) => {
                 Fact::ProfileRegistered(Arc::new(Profile::parse(toml).map_err(|e| e.to_string())?))
@@ -314,20 +289,16 @@ impl<'a> WireFact<'a> {
             WireFact::WorkspaceDeleted(id) => Fact::WorkspaceDeleted { id: workspace(id)? },
             WireFact::KeyCreated(key) => Fact::KeyCreated(key.into_domain(base)?),
             WireFact::KeyRevoked(of, id) => Fact::KeyRevoked { workspace: workspace(of)?, id: KeyId(position(id)?) },
-            WireFact::WebhookCreated(webhook) => Fact::WebhookCreated(Arc::new(webhook.into_domain(base)?)),
-            WireFact::WebhookChanged(webhook) => Fact::WebhookChanged(Arc::new(webhook.into_domain(base)?)),
-            WireFact::SigningWebhookCreated(webhook, signing) => {
-                Fact::WebhookCreated(Arc::new(webhook.into_signing(signing, base)?))
+            WireFact::WebhookCreated(wire) => Fact::WebhookCreated(webhook(Form::Plain(wire))?),
+            WireFact::WebhookChanged(wire) => Fact::WebhookChanged(webhook(Form::Plain(wire))?),
+            WireFact::SigningWebhookCreated(wire, signing) => {
+                Fact::WebhookCreated(webhook(Form::Signing(wire, signing))?)
             }
-            WireFact::SigningWebhookChanged(webhook, signing) => {
-                Fact::WebhookChanged(Arc::new(webhook.into_signing(signing, base)?))
+            WireFact::SigningWebhookChanged(wire, signing) => {
+                Fact::WebhookChanged(webhook(Form::Signing(wire, signing))?)
             }
-            WireFact::OrderedWebhookCreated(webhook, signing) => {
-                Fact::WebhookCreated(Arc::new(webhook.into_ordered(signing, base)?))
-            }
-            WireFact::OrderedWebhookChanged(webhook, signing) => {
-                Fact::WebhookChanged(Arc::new(webhook.into_ordered(signing, base)?))
-            }
+            WireFact::FullWebhookCreated(wire, extras) => Fact::WebhookCreated(webhook(Form::Full(wire, extras))?),
+            WireFact::FullWebhookChanged(wire, extras) => Fact::WebhookChanged(webhook(Form::Full(wire, extras))?),
             WireFact::WebhookDeleted(of, id) => Fact::WebhookDeleted { workspace: workspace(of)?, id: WebhookId(id) },
             WireFact::EventAccepted(event) => Fact::EventAccepted(Arc::new(event.into_domain(here, base)?)),
             WireFact::AttemptFinished(cell, was, attempt) => Fact::AttemptFinished {
@@ -392,92 +363,6 @@ impl<'a> WireKey<'a> {
             created_at: time(self.created_at, base),
         })
     }
-}
-
-impl<'a> WireWebhook<'a> {
-    fn from_domain(webhook: &'a Webhook, base: Time) -> WireWebhook<'a> {
-        let settings = &webhook.settings;
-        WireWebhook {
-            id: webhook.id.0,
-            workspace: at(webhook.workspace.0),
-            name: &settings.name,
-            description: settings.description.as_deref(),
-            url: &settings.url,
-            events: settings.events.iter().map(|e| &**e).collect(),
-            campaign_ids: settings.campaign_ids.iter().map(|c| (&*c.text, c.is_number)).collect(),
-            custom_fields: settings.custom_fields.iter().map(|f| &**f).collect(),
-            enabled: settings.enabled,
-            secret: settings.secret.as_ref().map(WireSealed::from_domain),
-            headers: settings.headers.iter().map(|(name, value)| (&**name, WireSealed::from_domain(value))).collect(),
-            retry_policy: settings.retry_policy.as_ref().map(policy_to_wire),
-            timeout_ms: settings.timeout.0,
-            rate_limit: settings.rate_limit.map_or(0, NonZeroU32::get),
-            created_at: span(webhook.created_at, base),
-            updated_at: span(webhook.updated_at, base),
-            version: at(webhook.version),
-            revision: at(webhook.revision),
-        }
-    }
-
-    fn into_domain(self, base: Time) -> Result<Webhook, String> {
-        let settings = Settings {
-            name: self.name.into(),
-            description: self.description.map(Into::into),
-            url: self.url.into(),
-            events: self.events.into_iter().map(Into::into).collect(),
-            campaign_ids: self
-                .campaign_ids
-                .into_iter()
-                .map(|(text, is_number)| CampaignId { text: text.into(), is_number })
-                .collect(),
-            custom_fields: self.custom_fields.into_iter().map(Into::into).collect(),
-            enabled: self.enabled,
-            secret: self.secret.map(WireSealed::into_domain),
-            headers: self.headers.into_iter().map(|(name, value)| (name.into(), value.into_domain())).collect(),
-            retry_policy: self.retry_policy.map(|(delays, jitter_permille)| RetryPolicy {
-                delays: delays.into_iter().map(Millis).collect(),
-                jitter_permille,
-            }),
-            timeout: Millis(self.timeout_ms),
-            rate_limit: NonZeroU32::new(self.rate_limit),
-            signing: None,
-            ordered: false,
-        };
-        Ok(Webhook {
-            id: WebhookId(self.id),
-            workspace: WorkspaceId(position(self.workspace)?),
-            settings,
-            created_at: time(self.created_at, base),
-            updated_at: time(self.updated_at, base),
-            version: position(self.version)?,
-            revision: position(self.revision)?,
-        })
-    }
-}
-
-impl WireWebhook<'_> {
-    fn into_signing(self, signing: WireSigning<'_>, base: Time) -> Result<Webhook, String> {
-        let mut webhook = self.into_domain(base)?;
-        webhook.settings.signing = Some(signing.into_domain(base)?);
-        Ok(webhook)
-    }
-
-    fn into_ordered(self, signing: Option<WireSigning<'_>>, base: Time) -> Result<Webhook, String> {
-        let mut webhook = self.into_domain(base)?;
-        webhook.settings.signing = signing.map(|signing| signing.into_domain(base)).transpose()?;
-        webhook.settings.ordered = true;
-        Ok(webhook)
-    }
-}
-
-/// A webhook in three parts: as all have it, what it signs with, and whether it keeps the order.
-fn with_extras(webhook: &Webhook, base: Time) -> (WireWebhook<'_>, Option<WireSigning<'_>>, bool) {
-    let signing = webhook.settings.signing.as_ref().map(|signing| WireSigning::from_domain(signing, base));
-    (WireWebhook::from_domain(webhook, base), signing, webhook.settings.ordered)
-}
-
-fn policy_to_wire(policy: &RetryPolicy) -> (Vec<u64>, u16) {
-    (policy.delays.iter().map(|d| d.0).collect(), policy.jitter_permille)
 }
 
 impl<'a> WireSealed<'a> {

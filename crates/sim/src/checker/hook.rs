@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use postrider_core::delivery::Cell;
 use postrider_core::webhook::Webhook;
-use postrider_core::{DeliveryKey, Time};
+use postrider_core::{DeliveryKey, Millis, Time};
+
+/// How often a webhook that is off since it fails is tried.
+const TRIED_EVERY: Millis = Millis::from_secs(3600);
 
 #[derive(Clone, Debug)]
 pub(super) struct Hook {
@@ -25,6 +28,9 @@ pub(super) struct Hook {
     /// An attempt took over a second since the process began.
     pub(super) may_be_slow: bool,
     pub(super) last_start: Option<Time>,
+    /// Off since it fails: so often it was tried, and from when on it may be, once in a while.
+    pub(super) tried: u64,
+    pub(super) tried_from: Time,
     /// When a delivery of it last came, moved on or ended: of an ordered one, another may be first since.
     pub(super) moved_at: Time,
 }
@@ -42,6 +48,8 @@ impl Hook {
             answered: false,
             may_be_slow: false,
             last_start: None,
+            tried: 0,
+            tried_from: Time(0),
             moved_at: Time(0),
         }
     }
@@ -57,8 +65,21 @@ impl Hook {
 
     /// It has other settings.
     pub(super) fn change(&mut self, webhook: &Arc<Webhook>) {
+        let was_failing = self.webhook.failing_since.is_some();
         self.host = host_of(&webhook.settings.url);
         self.webhook = Arc::clone(webhook);
+        self.tries_begin(if was_failing { Millis(0) } else { TRIED_EVERY });
+    }
+
+    /// From a while after the last change on.
+    pub(super) fn tries_begin(&mut self, wait: Millis) {
+        (self.tried, self.tried_from) = (0, self.webhook.updated_at + wait);
+    }
+
+    /// Whether it may be tried though it is off, once more than it was.
+    pub(super) fn may_be_tried(&self, now: Time) -> bool {
+        let since = now.0.checked_sub(self.tried_from.0);
+        self.webhook.failing_since.is_some() && since.is_some_and(|since| self.tried <= since / TRIED_EVERY.0)
     }
 
     /// The delivery waits for an attempt.
@@ -91,6 +112,8 @@ impl Hook {
         self.answered = false;
         self.may_be_slow = false;
         self.last_start = None;
+        // It knows when the webhook was changed, and not when it was tried.
+        self.tries_begin(TRIED_EVERY);
     }
 }
 

@@ -54,7 +54,10 @@ impl Checker {
         let Some(hook) = self.hooks.get_mut(&cell.webhook) else {
             return Ok(());
         };
-        law!(8, hook.webhook.settings.enabled, "{key} is attempted while its webhook is off");
+        if !hook.webhook.settings.enabled {
+            law!(8, hook.may_be_tried(now), "{key} is attempted while its webhook is off: {hook:?}");
+            hook.tried += 1;
+        }
         law!(7, hook.in_flight < self.limits.per_webhook, "over {} to one webhook", self.limits.per_webhook);
         if hook.webhook.settings.ordered {
             law!(14, hook.in_flight == 0, "{key} is attempted while another one of its ordered webhook is");
@@ -86,7 +89,10 @@ impl Checker {
         law!(4, !flight.written, "attempt {number} of {key} is written twice");
         flight.written = true;
         let current = self.hooks.get(&delivery.cell.webhook).filter(|hook| hook.alive);
-        let is_wanted = current.is_some_and(|h| h.webhook.settings.enabled && h.webhook.version == version);
+        let is_wanted = current.is_some_and(|hook| {
+            let is_tried = hook.webhook.failing_since.is_some();
+            (hook.webhook.settings.enabled || is_tried) && hook.webhook.version == version
+        });
         law!(8, is_wanted, "{key} is sent by version {version} of a webhook that is now {current:?}");
         let settings = current.map(|hook| &hook.webhook.settings);
         let is_newest = settings.is_some_and(|s| *s.url == *url && s.secret.as_ref() == secret);

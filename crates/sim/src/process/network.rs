@@ -30,7 +30,7 @@ impl Process {
         let current = self.directory.webhook(job.webhook.id);
         let is_current = match (outside.fault, current) {
             (Some(Fault::IgnoreChange), _) | (Some(Fault::SendAfterDelete), None) => true,
-            (_, current) => current.is_some_and(|w| w.version == job.webhook.version && w.settings.enabled),
+            (_, current) => current.is_some_and(|w| w.version == job.webhook.version && w.may_be_attempted()),
         };
         if !is_current {
             self.withdrawals.push(key);

@@ -123,6 +123,9 @@ impl Process {
             Life::Alive => {}
             ended => return Ok(Begun::Ended(ended)),
         }
+        if outside.fault == Some(Fault::TriedTooOften) {
+            process.shard.probe_every(Millis::from_secs(1));
+        }
         if outside.fault != Some(Fault::ForgetToResume) {
             process.shard.resume();
         }

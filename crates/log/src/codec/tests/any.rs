@@ -108,9 +108,9 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 fn webhook() -> impl Strategy<Value = Arc<Webhook>> {
-    (webhook_id(), workspace(), settings(), time(), time(), position(), position()).prop_map(
-        |(id, workspace, settings, created_at, updated_at, version, revision)| {
-            Arc::new(Webhook { id, workspace, settings, created_at, updated_at, version, revision })
+    (webhook_id(), workspace(), settings(), time(), time(), position(), position(), of(time())).prop_map(
+        |(id, workspace, settings, created_at, updated_at, version, revision, failing_since)| {
+            Arc::new(Webhook { id, workspace, settings, created_at, updated_at, version, revision, failing_since })
         },
     )
 }

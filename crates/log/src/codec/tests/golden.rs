@@ -61,6 +61,7 @@ fn webhook() -> Arc<Webhook> {
         updated_at: NOW,
         version: here(),
         revision: Position::new(8, 1),
+        failing_since: None,
     })
 }
 
@@ -101,6 +102,13 @@ fn signing_webhook() -> Arc<Webhook> {
 fn ordered_webhook(webhook: Arc<Webhook>) -> Arc<Webhook> {
     let mut webhook = Webhook::clone(&webhook);
     webhook.settings.ordered = true;
+    Arc::new(webhook)
+}
+
+/// A webhook that was switched off since it failed.
+fn failing_webhook() -> Arc<Webhook> {
+    let mut webhook = Webhook::clone(&bare_webhook());
+    webhook.failing_since = Some(EARLIER);
     Arc::new(webhook)
 }
 
@@ -282,18 +290,22 @@ fn golden() -> Vec<(Fact, &'static str)> {
         ),
         (
             Fact::WebhookCreated(ordered_webhook(bare_webhook())),
-            "16090700014f000175010174000000000000fbe80300fcdf22020000fb2c0102080100",
+            "16090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801000100",
         ),
         (
             Fact::WebhookChanged(ordered_webhook(signing_webhook())),
             "17090700014f000175010174000000000000fbe80300fcdf22020000fb2c010208010101fdefcdab89674523\
 0144444444444444444444444444444444444444444444444402444501555555555555555555555555555555\
 55555555555555555555555555555555550100fdefcdab896745230133333333333333333333333333333333\
-333333333333333302333400fb60ea",
+333333333333333302333400fb60ea0100",
+        ),
+        (
+            Fact::WebhookChanged(failing_webhook()),
+            "17090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801000001fcdf220200",
         ),
         (
             Fact::Restated(Restated::Webhook(ordered_webhook(bare_webhook()))),
-            "0f0b090700014f000175010174000000000000fbe80300fcdf22020000fb2c0102080100",
+            "0f0b090700014f000175010174000000000000fbe80300fcdf22020000fb2c01020801000100",
         ),
         (Fact::WebhookDeleted { workspace: id, id: WebhookId(9) }, "08070009"),
         (

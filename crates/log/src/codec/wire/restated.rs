@@ -13,7 +13,8 @@ use postrider_core::workspace::Workspace;
 use postrider_core::{Time, WebhookId, WorkspaceId};
 
 use super::{
-    At, Span, WireCell, WireEvent, WireKey, WireReplay, WireSigning, WireWebhook, at, position, span, time, with_extras,
+    At, Form, Span, WireCell, WireEvent, WireExtras, WireKey, WireReplay, WireSigning, WireWebhook, at, position, span,
+    time,
 };
 
 /// The event with its own position and time of acceptance, and its deliveries.
@@ -50,8 +51,8 @@ pub(in crate::codec) enum WireRestated<'a> {
     OwedErasure(At),
     /// 10
     Replay(WireReplay<'a>),
-    /// 11: a version of a webhook that keeps the order; what it signs with, if it does.
-    OrderedWebhook(Box<WireWebhook<'a>>, Option<WireSigning<'a>>),
+    /// 11: a version of a webhook that has more than the others.
+    FullWebhook(Box<WireWebhook<'a>>, WireExtras<'a>),
 }
 
 /// Workspace, type, runs (each as the gap before it and its length), seconds (as the gap before each) with microseconds, the first second
@@ -96,10 +97,10 @@ impl<'a> WireRestated<'a> {
                 span(of.created_at, base),
                 of.keys.values().map(|key| WireKey::from_domain(key, base)).collect(),
             ),
-            Restated::Webhook(webhook) => match with_extras(webhook, base) {
-                (wire, signing, true) => WireRestated::OrderedWebhook(Box::new(wire), signing),
-                (wire, Some(signing), false) => WireRestated::SigningWebhook(Box::new(wire), signing),
-                (wire, None, false) => WireRestated::Webhook(Box::new(wire)),
+            Restated::Webhook(webhook) => match Form::from_domain(webhook, base) {
+                Form::Plain(wire) => WireRestated::Webhook(Box::new(wire)),
+                Form::Signing(wire, signing) => WireRestated::SigningWebhook(Box::new(wire), signing),
+                Form::Full(wire, extras) => WireRestated::FullWebhook(Box::new(wire), extras),
             },
             Restated::WebhookDeleted(id, deleted) => WireRestated::WebhookDeleted(id.0, at(*deleted)),
             Restated::Pending(webhook, count) => WireRestated::Pending(webhook.0, *count),
@@ -111,6 +112,7 @@ impl<'a> WireRestated<'a> {
     }
 
     pub(super) fn into_domain(self, base: Time) -> Result<Restated, String> {
+        let webhook = |form: Form<'_>| form.into_domain(base).map(|webhook| Restated::Webhook(Arc::new(webhook)));
         Ok(match self {
             WireRestated::Begin(webhooks_made, attempts_made) => Restated::Begin { webhooks_made, attempts_made },
             WireRestated::Profile(registered, toml) => {
@@ -128,13 +130,9 @@ impl<'a> WireRestated<'a> {
                     keys: keys.collect::<Result<BTreeMap<_, _>, _>>()?,
                 }))
             }
-            WireRestated::Webhook(webhook) => Restated::Webhook(Arc::new(webhook.into_domain(base)?)),
-            WireRestated::SigningWebhook(webhook, signing) => {
-                Restated::Webhook(Arc::new(webhook.into_signing(signing, base)?))
-            }
-            WireRestated::OrderedWebhook(webhook, signing) => {
-                Restated::Webhook(Arc::new(webhook.into_ordered(signing, base)?))
-            }
+            WireRestated::Webhook(wire) => webhook(Form::Plain(*wire))?,
+            WireRestated::SigningWebhook(wire, signing) => webhook(Form::Signing(*wire, signing))?,
+            WireRestated::FullWebhook(wire, extras) => webhook(Form::Full(*wire, extras))?,
             WireRestated::WebhookDeleted(id, deleted) => Restated::WebhookDeleted(WebhookId(id), position(deleted)?),
             WireRestated::Pending(webhook, count) => Restated::Pending(WebhookId(webhook), count),
             WireRestated::TakenTimes(taken) => Restated::TakenTimes(Box::new(taken.into_domain()?)),
