@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use postrider::{Engine, EventDraft, Field, Handle, PolicyDraft, WebhookDraft, WorkspaceId};
-use postrider_benches::Scale;
+use postrider_benches::{Scale, rss_mib};
 
 /// Nobody listens there: each attempt is refused at once.
 const NOBODY: &str = "http://127.0.0.1:9/hook";
@@ -145,12 +145,6 @@ async fn begun(handle: &Handle, workspace: WorkspaceId) -> u64 {
         begun += health.day.attempts;
     }
     begun
-}
-
-fn rss_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux says it");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
-    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).expect("a number") >> 10
 }
 
 fn bytes_in(folder: &Path) -> u64 {

@@ -88,3 +88,13 @@ pub fn genesy_data(number: u64, bytes: usize) -> String {
     let fill = bytes.saturating_sub(head.len() + 2);
     format!("{head}{}\"}}", "x".repeat(fill))
 }
+
+/// What this process has in RAM.
+///
+/// # Panics
+/// Where there is no `/proc`.
+pub fn rss_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux says it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).expect("a number") >> 10
+}
