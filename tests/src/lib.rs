@@ -7,6 +7,8 @@ pub mod reference;
 mod server;
 mod sink;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -45,4 +47,17 @@ pub fn millis(time: &Value) -> i64 {
     let (year, month) = if month <= 2 { (year - 1, month + 12) } else { (year, month) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * (month - 3) + 2) / 5 + day - 1;
     ((days * 24 + number(11..13)) * 60 + number(14..16)) * 60_000 + number(17..19) * 1000 + number(20..23)
+}
+
+/// What `LD_PRELOAD` takes of `support/NAME.c`, made in `folder`.
+///
+/// # Panics
+/// When there is no C compiler.
+pub fn preload(folder: &Path, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("support").join(name).with_extension("c");
+    let shim = folder.join(name).with_extension("so");
+    let mut command = Command::new("cc");
+    command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl");
+    assert!(command.status().expect("a C compiler can be run").success(), "a C compiler is there");
+    shim
 }

@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use postrider_tests::{Client, Reaction, Receiver, Request, Server, binary, millis, within};
+use postrider_tests::{Client, Reaction, Receiver, Request, Server, binary, millis, preload, within};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -26,11 +26,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let folder = tempfile::tempdir().unwrap();
-        let shim = folder.path().join("stepped_clock.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/stepped_clock.c");
-        let mut command = Command::new("cc");
-        command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl");
-        assert!(command.status().unwrap().success(), "a C compiler is there");
+        let shim = preload(folder.path(), "stepped_clock");
         let step = fs::File::create(folder.path().join("step")).unwrap();
         let bench = Bench { folder, shim, step };
         bench.set(0);

@@ -1,11 +1,9 @@
 //! The published schedules, on the real binary: how many attempts, how far apart, with which body, and then silence.
 #![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use postrider_tests::{Client, Receiver, Request, Server, within};
+use postrider_tests::{Client, Receiver, Request, Server, preload, within};
 use serde_json::{Value, json};
 
 /// A profile's part in these tests.
@@ -119,13 +117,13 @@ fn the_real_schedules_are_kept_by_a_hurried_wall_clock_and_never_early() {
     let hours = 3_600_000;
     let genesy = [30_000, 300_000, 3_000_000];
     let snaily = [12 * hours; 14];
-    let shim = build_shim();
+    let made = tempfile::tempdir().unwrap();
+    let shim = preload(made.path(), "hurried_clock");
     for (seed, delays, hurry) in [(GENESY, &genesy[..], 500), (SNAILY, &snaily[..], 40_000)] {
         let folder = tempfile::tempdir().unwrap();
         let receiver = Receiver::answering(500);
-        let (preload, hurried) = (shim.path().join("hurried_clock.so"), hurry.to_string());
-        let environment =
-            [("LD_PRELOAD", preload.to_str().unwrap()), ("HURRY", &*hurried), ("POSTRIDER_CLOCK", "wall")];
+        let hurried = hurry.to_string();
+        let environment = [("LD_PRELOAD", shim.to_str().unwrap()), ("HURRY", &*hurried), ("POSTRIDER_CLOCK", "wall")];
         let server = Server::start_with(folder.path(), &[], &environment);
         let client = server.workspace(seed.profile);
         subscribe(&client, &seed, &receiver.url("/"), None);
@@ -159,13 +157,4 @@ fn millis(time: &Value) -> i64 {
     let (y, m) = if month <= 2 { (year - 1, month + 12) } else { (year, month) };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * (m - 3) + 2) / 5 + day;
     ((days * 24 + number(11..13)) * 60 + number(14..16)) * 60_000 + number(17..19) * 1000 + number(20..23)
-}
-
-fn build_shim() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/hurried_clock.c");
-    let mut command = Command::new("cc");
-    command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(folder.path().join("hurried_clock.so")).arg(source).arg("-ldl");
-    assert!(command.status().unwrap().success(), "a C compiler is there");
-    folder
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use postrider_tests::{Client, Receiver, Server, binary, within};
+use postrider_tests::{Client, Receiver, Server, binary, preload, within};
 use serde_json::json;
 
 /// The syncs that fail, counted from a start's first. Three belong to the start itself.
@@ -110,7 +110,7 @@ fn publish_until_gone(client: &Client, next: &AtomicU64, told: &Path) -> BTreeSe
 #[test]
 fn a_disk_that_fails_ends_the_process_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let shim = build_shim(folder.path());
+    let shim = preload(folder.path(), "failing_disk");
     let data = folder.path().canonicalize().unwrap().join("data");
     let receiver = Receiver::answering(200);
     let server = Server::start_with(&data, &["--segment", "4MiB"], &[]);
@@ -163,13 +163,4 @@ fn a_disk_that_fails_ends_the_process_and_loses_nothing() {
         acknowledged.len(),
         began.elapsed()
     );
-}
-
-fn build_shim(folder: &Path) -> PathBuf {
-    let (source, shim) =
-        (Path::new(env!("CARGO_MANIFEST_DIR")).join("support/failing_disk.c"), folder.join("failing_disk.so"));
-    let mut command = Command::new("cc");
-    command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl");
-    assert!(command.status().unwrap().success(), "a C compiler is there");
-    shim
 }
