@@ -87,7 +87,8 @@ fn describe(page: &mut String, path: &str, method: &str, operation: &Value, erro
     if !parameters.is_empty() {
         let row = |parameter: &Value| {
             let star = if parameter["required"] == true { "*" } else { "" };
-            let meaning = cell(text(&parameter["description"]));
+            let said = [&parameter["description"], &parameter["schema"]["description"]].map(text);
+            let meaning = cell(said.into_iter().find(|said| !said.is_empty()).unwrap_or_default());
             [
                 format!("`{}`{star}", text(&parameter["name"])),
                 text(&parameter["in"]).to_owned(),
@@ -162,6 +163,12 @@ fn meaning(member: &Schema) -> &str {
 /// A type, with the values that it may have.
 fn bounded(schema: &Schema) -> String {
     let mut said = named(schema);
+    if schema["format"] == "date-time" {
+        said = said.replace("string", "time");
+    }
+    if let Some(pattern) = schema["pattern"].as_str() {
+        put(&mut said, format_args!(", `{}`", pattern.replace('|', "\\|")));
+    }
     // What an integer of 64 bits may be is bounded by its kind.
     let bound = |name: &str| Some(&schema[name]).filter(|bound| !bound.is_null());
     match (bound("minimum").filter(|least| **least != 0), bound("maximum")) {

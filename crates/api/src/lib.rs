@@ -48,7 +48,9 @@ pub fn router(api: Api) -> Router {
 
 /// The description of the API as an OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().into_openapi()
+    let mut document = described().into_openapi();
+    openapi::say_left_out(&mut document);
+    document
 }
 
 fn described() -> OpenApiRouter<Api> {

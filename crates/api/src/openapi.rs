@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Header, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type};
+use utoipa::openapi::{
+    ContentBuilder, Header, Object, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
+};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use crate::error::ErrorBody;
@@ -41,6 +43,27 @@ impl Modify for Keys {
 /// The document around the routes.
 pub fn frame() -> utoipa::openapi::OpenApi {
     Frame::openapi()
+}
+
+/// One of these words; what is made so is told its description here, not by a comment.
+pub fn words<'a>(description: &str, words: impl Iterator<Item = &'a str>, example: &str) -> Object {
+    let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    word.description(Some(description)).examples([example]).build()
+}
+
+/// A body that may be left out is described as one that may be null, which it may not.
+pub fn say_left_out(document: &mut utoipa::openapi::OpenApi) {
+    let operations = document.paths.paths.values_mut().flat_map(|item| [&mut item.post, &mut item.patch]);
+    let bodies = operations.flatten().filter_map(|operation| operation.request_body.as_mut());
+    for schema in bodies.flat_map(|body| body.content.values_mut()).filter_map(|form| form.schema.as_mut()) {
+        let real = match schema {
+            RefOr::T(Schema::OneOf(either)) => either.items.iter().find(|item| matches!(item, RefOr::Ref(_))).cloned(),
+            _ => None,
+        };
+        if let Some(real) = real {
+            *schema = real;
+        }
+    }
 }
 
 /// What `POST /v1/events` takes as JSON.

@@ -86,6 +86,7 @@ macro_rules! list_parameters {
             #[param(rename = "pageSize", value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
             pub page_size: Option<String>,
             /// `nextCursor` of the page before.
+            #[param(min_length = 1)]
             pub cursor: Option<String>,
         }
 
@@ -161,7 +162,7 @@ impl Reader {
     /// A time.
     pub fn time(&mut self, name: &str, text: &Option<String>) -> Option<Time> {
         let must = "must be an RFC 3339 time with an offset, such as 2026-02-19T10:30:00Z (write + as %2B)";
-        self.value(name, text, must, |text| text.parse().ok().filter(|_| is_date_time(text)))
+        self.value(name, text, must, |text| Time::from_bound(text).ok().filter(|_| is_date_time(text)))
     }
 
     /// Which page of which list.

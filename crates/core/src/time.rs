@@ -67,6 +67,14 @@ impl std::str::FromStr for Time {
     }
 }
 
+impl Time {
+    /// Reads a bound of a search: as a time is read, but what is earlier than all there can be is the earliest there can be. It finds the same.
+    pub fn from_bound(text: &str) -> Result<Time, ParseTimeError> {
+        let at: jiff::Timestamp = text.parse().map_err(|_| ParseTimeError)?;
+        if at < jiff::Timestamp::UNIX_EPOCH { Ok(Time(0)) } else { text.parse() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +83,13 @@ mod tests {
     fn a_time_is_written_with_z_and_milliseconds() {
         assert_eq!(Time(1_771_497_000_000).to_string(), "2026-02-19T10:30:00.000Z");
         assert_eq!(Time(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_bound_may_be_earlier_than_all_there_can_be() {
+        assert_eq!(Time::from_bound("0255-03-28T09:45:36+22:46"), Ok(Time(0)));
+        assert_eq!(Time::from_bound("2026-02-19T10:30:00Z"), Ok(Time(1_771_497_000_000)));
+        assert!(Time::from_bound("yesterday").is_err() && "0255-03-28T09:45:36Z".parse::<Time>().is_err());
     }
 
     #[test]

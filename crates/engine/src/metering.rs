@@ -145,7 +145,8 @@ pub fn level(levels: &Levels) {
 
 /// Sets how many are pending by tier; tiers that had some and have none now included.
 pub fn pending_by_tier(counts: &[u64]) {
-    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    // The first one always, so that there is a zero to be seen where nothing has been pending yet.
+    static TOLD: AtomicUsize = AtomicUsize::new(1);
     let tiers = TOLD.fetch_max(counts.len(), Ordering::Relaxed).max(counts.len());
     for tier in 0..tiers {
         let count = counts.get(tier).copied().unwrap_or(0);

@@ -6,13 +6,14 @@ use axum::response::Response;
 use postrider_core::delivery::Status;
 use postrider_core::{DeliveryKey, WorkspaceId};
 use postrider_engine::{DeliveryDetail, DeliveryFilter, ListName, PageQuery};
+use utoipa::openapi::Object;
 
 use super::catalogue::known_type;
 use crate::auth::{All, Caller, Read};
 use crate::envelope::{self, List, One};
 use crate::error::ApiError;
 use crate::extract::{Id, Nothing, OptionalJson};
-use crate::openapi::{BodyErrors, Errors};
+use crate::openapi::{BodyErrors, Errors, words};
 use crate::query::{NoQuery, Query, Reader, list_parameters};
 use crate::state::Api;
 use crate::wire::delivery::{DeliveryView, DeliveryWithAttempts};
@@ -21,10 +22,13 @@ list_parameters! {
     /// Which deliveries.
     DeliveryParameters {
         /// For this webhook.
+        #[param(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
         webhook_id "webhookId"
         /// Of this type.
+        #[param(pattern = "^[A-Za-z0-9._-]{1,128}$")]
         event_type "eventType"
-        /// `pending`, `succeeded`, `exhausted`, `removed` or `cancelled`.
+        /// In this state.
+        #[param(schema_with = statuses)]
         status "status"
     }
 }
@@ -32,6 +36,10 @@ list_parameters! {
 /// All states.
 pub const STATUSES: [Status; 5] =
     [Status::Pending, Status::Succeeded, Status::Exhausted, Status::Removed, Status::Cancelled];
+
+fn statuses() -> Object {
+    words("In this state.", STATUSES.iter().copied().map(Status::as_str), "pending")
+}
 
 /// Lists deliveries, those of the newest event first.
 #[utoipa::path(get, operation_id = "listDeliveries", path = "/v1/deliveries", tag = "deliveries", params(DeliveryParameters),

@@ -21,14 +21,18 @@ list_parameters! {
     /// Which events.
     EventParameters {
         /// With this id.
+        #[param(pattern = "^[A-Za-z0-9_:-]{1,128}$")]
         id "id"
         /// Of this type.
+        #[param(pattern = "^[A-Za-z0-9._-]{1,128}$")]
         event_type "eventType"
         /// Of this campaign, as text.
         campaign_id "campaignId"
         /// Accepted at this time or later: RFC 3339.
+        #[param(format = DateTime)]
         since "since"
         /// Accepted before this time: RFC 3339.
+        #[param(format = DateTime)]
         until "until"
     }
 }
@@ -82,6 +86,7 @@ list_parameters! {
     /// Which webhooks.
     ExplainParameters {
         /// Only this one.
+        #[param(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
         webhook_id "webhookId"
     }
 }

@@ -5,13 +5,14 @@ use axum::response::Response;
 use postrider_core::attempt::Outcome;
 use postrider_core::{EventId, WebhookId};
 use postrider_engine::{ListName, LogFilter, PageQuery};
+use utoipa::openapi::Object;
 
 use super::catalogue::known_type;
 use crate::auth::{Caller, Read};
 use crate::envelope::{self, List};
 use crate::error::ApiError;
 use crate::extract::Id;
-use crate::openapi::Errors;
+use crate::openapi::{Errors, words};
 use crate::query::{Query, Reader, list_parameters};
 use crate::state::Api;
 use crate::wire::log::LogEntryView;
@@ -20,16 +21,22 @@ list_parameters! {
     /// Which entries of a log.
     LogParameters {
         /// Of this type.
+        #[param(pattern = "^[A-Za-z0-9._-]{1,128}$")]
         event_type "eventType"
-        /// `succeeded`, `retrying`, `exhausted`, `removed`, `cancelled` or `failed`.
+        /// With this outcome; `failed` is a test's.
+        #[param(schema_with = outcomes)]
         outcome "outcome"
-        /// With this status, 100 to 999.
+        /// With this status.
+        #[param(value_type = Option<u16>, minimum = 100, maximum = 999)]
         status_code "statusCode"
         /// Of this event.
+        #[param(pattern = "^[A-Za-z0-9_:-]{1,128}$")]
         event_id "eventId"
         /// Started at this time or later: RFC 3339.
+        #[param(format = DateTime)]
         since "since"
         /// Started before this time: RFC 3339.
+        #[param(format = DateTime)]
         until "until"
     }
 }
@@ -37,6 +44,10 @@ list_parameters! {
 /// All outcomes.
 pub const OUTCOMES: [Outcome; 6] =
     [Outcome::Succeeded, Outcome::Retrying, Outcome::Exhausted, Outcome::Removed, Outcome::Cancelled, Outcome::Failed];
+
+fn outcomes() -> Object {
+    words("With this outcome; `failed` is a test's.", OUTCOMES.iter().copied().map(Outcome::as_str), "retrying")
+}
 
 /// Lists a webhook's attempts.
 #[utoipa::path(get, operation_id = "listLogs", path = "/v1/webhooks/{webhookId}/logs", tag = "webhooks", params(("webhookId" = u64, Path), LogParameters),

@@ -30,7 +30,7 @@ use crate::wire::publish::{AcceptedView, BatchRefused, Bounded, Entry, EventIn, 
 
 /// Publishes events. Those that are accepted are durable when this answers.
 #[utoipa::path(post, operation_id = "publishEvents", path = "/v1/events", tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The id of a single event; agrees with its id where both are given.")),
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[A-Za-z0-9_:-]{1,128}$", description = "The id of a single event; agrees with its id where both are given.")),
     request_body(content((EventForms = "application/json", example = json!({"id": "reply-4711", "type": "MESSAGE_REPLIED",
             "data": {"campaign": {"id": 7, "name": "Spring"}, "contact": {"id": 1, "firstName": "Ada"}}})), (String = "application/x-ndjson")),
         description = "One event, an array of at most 10,000, or one a line; 16 MiB."),

@@ -15,11 +15,11 @@ use crate::error::ApiError;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplaySettings {
     /// Events accepted at this time or later: RFC 3339.
-    #[schema(example = "2026-02-19T10:30:00Z")]
+    #[schema(format = DateTime, example = "2026-02-19T10:30:00Z")]
     since: String,
     /// Events accepted before this time, which is later than `since`; left out: until now.
     #[serde(default)]
-    #[schema(required = false, example = "2026-02-20T10:30:00Z")]
+    #[schema(required = false, format = DateTime, example = "2026-02-20T10:30:00Z")]
     until: Option<String>,
     /// Of these types; left out or empty: of all.
     #[serde(default)]

@@ -22,19 +22,19 @@ use crate::json::{Object, field};
 pub struct WebhookSettings {
     /// 1 to 255 characters; required, but in `snaily`, where the URL's host stands in.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<String>, example = "CRM")]
+    #[schema(value_type = String, required = false, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", min_length = 1, max_length = 255, example = "CRM")]
     name: Field<String>,
     /// At most 2,000 characters.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<String>, example = "Replies to the sales team")]
+    #[schema(value_type = Option<String>, max_length = 2000, example = "Replies to the sales team")]
     description: Field<String>,
     /// Absolute http or https, without user info, not at a refused address. Required.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<String>, example = "https://crm.example.com/hooks/genesy")]
+    #[schema(value_type = String, required = false, example = "https://crm.example.com/hooks/genesy")]
     url: Field<String>,
     /// At least one type of the profile's catalogue. Required.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["MESSAGE_REPLIED"]))]
+    #[schema(value_type = Vec<String>, required = false, min_items = 1, example = json!(["MESSAGE_REPLIED"]))]
     events: Field<Vec<String>>,
     /// Numbers or strings, compared as text. Empty: of all campaigns. Only in profiles that have campaigns.
     #[serde(default, deserialize_with = "field")]
@@ -63,7 +63,7 @@ pub struct WebhookSettings {
     retry_policy: Field<Object<PolicySettings>>,
     /// For a whole attempt: 1,000 to 60,000, by default 15,000.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<u64>, example = 15_000)]
+    #[schema(value_type = Option<u64>, minimum = 1_000, maximum = 60_000, example = 15_000)]
     timeout_ms: Field<u64>,
     /// Attempts a second, at the most.
     #[serde(default, deserialize_with = "field")]
@@ -118,11 +118,11 @@ impl From<Scheme> for SchemeName {
 #[serde(deny_unknown_fields)]
 pub struct PolicySettings {
     /// 0 to 64 delays, each a number with ms, s, m, h or d, 1 ms to 30 d.
-    #[schema(example = json!(["30s", "5m", "50m"]))]
+    #[schema(max_items = 64, example = json!(["30s", "5m", "50m"]))]
     delays: Vec<String>,
     /// Up to this share of a delay is added by chance: 0 to 1.
     #[serde(default)]
-    #[schema(required = false, example = 0.0)]
+    #[schema(required = false, minimum = 0, maximum = 1, example = 0.0)]
     jitter: Option<f64>,
 }
 
@@ -131,7 +131,7 @@ pub struct PolicySettings {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rate {
     /// 1 to 100,000.
-    #[schema(example = 10)]
+    #[schema(minimum = 1, maximum = 100_000, example = 10)]
     per_second: u64,
 }
 
@@ -341,7 +341,7 @@ fn campaign(id: &CampaignId) -> Option<Box<RawValue>> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RotationSettings {
     /// For how long the replaced secret signs along: a number with ms, s, m, h or d, up to 30 d; by default `24h`, and `0s` ends it at once.
-    #[schema(example = "24h")]
+    #[schema(pattern = "^[0-9]+(ms|s|m|h|d)$", example = "24h")]
     pub grace_period: Option<String>,
 }
 

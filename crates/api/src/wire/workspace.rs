@@ -2,24 +2,32 @@
 
 use postrider_core::draft::Field;
 use postrider_core::invalid::FieldError;
+use postrider_core::profile::Profile;
 use postrider_core::workspace::{Key, Scope, Scopes, Workspace};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::{Array, ArrayBuilder, Object};
 
 use crate::auth::names_of;
 use crate::error::ApiError;
 use crate::json::field;
+use crate::openapi::words;
 
 /// A new workspace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     /// 1 to 255 characters.
-    #[schema(example = "Acme")]
+    #[schema(pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", min_length = 1, max_length = 255, example = "Acme")]
     pub name: String,
     /// `genesy`, `snaily` or `standard`; cannot be changed later.
-    #[schema(example = "genesy")]
+    #[schema(schema_with = profiles)]
     pub profile: String,
+}
+
+fn profiles() -> Object {
+    let names: Vec<_> = Profile::built_in().into_iter().map(|profile| profile.name).collect();
+    words("Cannot be changed later.", names.iter().map(|name| &**name), "genesy")
 }
 
 /// A change of a workspace.
@@ -28,7 +36,7 @@ pub struct NewWorkspace {
 pub struct WorkspaceChange {
     /// 1 to 255 characters.
     #[serde(default, deserialize_with = "field")]
-    #[schema(value_type = Option<String>, example = "Acme Ltd")]
+    #[schema(value_type = String, required = false, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", min_length = 1, max_length = 255, example = "Acme Ltd")]
     name: Field<String>,
     /// Refused: a workspace keeps its profile.
     #[serde(default)]
@@ -97,11 +105,22 @@ pub struct WorkspaceMade {
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// 1 to 255 characters.
-    #[schema(example = "publisher")]
+    #[schema(
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        min_length = 1,
+        max_length = 255,
+        example = "publisher"
+    )]
     pub name: String,
     /// At least one of `READ` (every GET), `EVENTS_WRITE` (publishing, the catalogue) and `ALL`.
-    #[schema(example = json!(["EVENTS_WRITE"]))]
+    #[schema(schema_with = scopes)]
     pub scopes: Vec<String>,
+}
+
+fn scopes() -> Array {
+    let said = "`READ`: every GET; `EVENTS_WRITE`: publishing, and the catalogue; `ALL`.";
+    let one = words(said, Scope::NAMES.into_iter().map(|(_, name)| name), "EVENTS_WRITE");
+    ArrayBuilder::new().items(one).min_items(Some(1)).description(Some("At least one.")).build()
 }
 
 impl NewKey {
