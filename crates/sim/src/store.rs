@@ -20,6 +20,8 @@ use postrider_store::{Asleep, Lane};
 #[derive(Clone, Default)]
 pub struct Store {
     covered: u64,
+    /// Nothing is kept in blocks below it.
+    first: u64,
     events: BTreeMap<Position, Recalled>,
     ids: BTreeMap<(WorkspaceId, EventId), Position>,
     sleeping: BTreeSet<Asleep>,
@@ -53,6 +55,10 @@ impl Store {
 
     /// Forgets what is kept in blocks below this one.
     pub fn forget_below(&mut self, block: u64) {
+        if block <= self.first {
+            return;
+        }
+        self.first = block;
         let end = Position::new(block, 0);
         let gone: Vec<_> = self.events.values().filter(|kept| kept.payload < end).map(|kept| kept.event.at).collect();
         gone.into_iter().for_each(|at| self.forget(at));
