@@ -149,7 +149,8 @@ impl Stream {
             }
             match self.body.frame().await {
                 Some(frame) => {
-                    let data: Bytes = frame.context("the connection broke")?.into_data().unwrap_or_default();
+                    let data: Bytes =
+                        frame.map_err(|_| anyhow!("the connection broke"))?.into_data().unwrap_or_default();
                     self.unread.extend_from_slice(&data);
                 }
                 None => return Ok(None),
