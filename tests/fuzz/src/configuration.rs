@@ -1,5 +1,5 @@
-//! Any text as the configuration file, and as the values of options: a configuration, or one error that says what is wrong. What `config
-//! show` shows of a file can be written as a file, and then shows the same.
+//! Any text as the configuration file, and as the values of options: a configuration, or one error that says what is wrong. `config show` shows
+//! everything that the file says, as it says it; and what it shows can be written as a file, which then shows the same.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -20,6 +20,7 @@ pub fn run(bytes: &[u8]) {
     match layers(text) {
         Ok(layers) => {
             let rows = shown(&layers);
+            says(text, &rows);
             let again = layers_of(&rows);
             assert_eq!(shown(&again), rows, "what is shown can be written");
             if let Err(error) = layers.resolve() {
@@ -28,6 +29,34 @@ pub fn run(bytes: &[u8]) {
         }
         Err(error) => is_an_error(&error),
     }
+}
+
+/// Shown in another spelling than they may be written in.
+const SPELT: [&str; 6] = ["listen", "event_max", "grace", "segment", "retention", "retention_bytes"];
+
+/// The file, read by somebody else, says no more and nothing else than is shown.
+fn says(text: &str, rows: &[(&str, Value)]) {
+    let file: toml::Table = toml::from_str(text).expect("it was read as TOML");
+    for (key, value) in leaves(&file).into_iter().filter(|(key, _)| !key.ends_with("_key")) {
+        let row = rows.iter().find(|(shown, _)| *shown == key);
+        // A list that is empty says nothing.
+        if value.as_array().is_none_or(|list| !list.is_empty()) {
+            let (_, shown) = row.unwrap_or_else(|| panic!("{key} is not shown"));
+            assert!(SPELT.contains(&&*key) || *shown == value, "{key}: {shown} is shown, and the file says {value}");
+        }
+    }
+}
+
+fn leaves(file: &toml::Table) -> Vec<(String, Value)> {
+    let json = |value: &toml::Value| serde_json::to_value(value).expect("JSON has all that a configuration can be");
+    let mut leaves = Vec::new();
+    for (key, value) in file {
+        match value {
+            toml::Value::Table(table) => leaves.extend(table.iter().map(|(of, v)| (format!("{key}.{of}"), json(v)))),
+            value => leaves.push((key.clone(), json(value))),
+        }
+    }
+    leaves
 }
 
 fn options(text: &str) {
