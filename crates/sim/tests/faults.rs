@@ -31,7 +31,7 @@ fn found_by(fault: Fault) -> (&'static [u8], &'static str) {
         Fault::SkipInReplay => (&[1, 2], ""),
         Fault::IdsForgotten => (&[1, 2], ""),
         // A delivery of before is nowhere; or there was none, and one that comes then has no webhook to wait for.
-        Fault::ForgetToResume => (&[3], ""),
+        Fault::ForgetToResume => (&[3, 5], ""),
         Fault::SnapshotMissesInFlight => (&[3], "permits are held for"),
         Fault::CarriedForgotten => (&[1, 2], ""),
         // The kernel that a crash left is compared; what only a restart forgets is sent twice.
@@ -43,7 +43,7 @@ fn found_by(fault: Fault) -> (&'static [u8], &'static str) {
         Fault::LineLosesFirst => (&[3, 14], ""),
         Fault::TriedTooOften => (&[8], ""),
         Fault::SweepsTooFar | Fault::RecallLosesOne => (&[3, 5], ""),
-        Fault::PendingMiscounted => (&[2], "the kernel is another"),
+        Fault::PendingMiscounted => (&[2], ""),
         Fault::EraseNotRepeated => (&[1], "was erased and is there"),
         Fault::StopInFlight => (&[9], "it stopped with"),
         // The shard itself refuses to go back in time.

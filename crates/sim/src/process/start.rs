@@ -163,7 +163,7 @@ impl Process {
 fn bounds(chance: &mut Chance) -> Bounds {
     Bounds {
         ahead: Millis(chance.within(1, 20_000)),
-        lane: chance.within(1, 6) as u32,
+        lane: chance.within(1, 12) as u32,
         asleep: chance.within(1, 12) as usize,
         batch: chance.within(1, 8) as usize,
         ..Bounds::default()
