@@ -165,8 +165,12 @@ impl Watch {
             let views = self.handle.0.shared.views.read();
             let mut looked_at = 0;
             for (id, _, summary) in views.summaries(after).take(LOCKED_AT_ONCE) {
-                let failing = summary.failing().filter(|failing| failing.last.since(failing.since) >= shortest);
-                found.extend(views.webhook(id).cloned().zip(failing));
+                // One that is off for it is seen whatever the limits are now.
+                let is_seen = |failing: &Failing, webhook: &Webhook| {
+                    webhook.failing_since.is_some() || failing.last.since(failing.since) >= shortest
+                };
+                let found_here = views.webhook(id).cloned().zip(summary.failing());
+                found.extend(found_here.filter(|(webhook, failing)| is_seen(failing, webhook)));
                 after = Some(id);
                 looked_at += 1;
             }
