@@ -53,7 +53,7 @@ fn workspaces_and_keys_are_made_named_limited_revoked_and_deleted() {
     other.go("/dashboard/events");
     other.wait_for("Sign in");
 
-    browser.press("Server");
+    browser.follow("Server");
     browser.press("Snaily snaily");
     browser.wait_for("removed: nothing sends it again, and its payload is erased");
     for words in

@@ -253,6 +253,18 @@ impl Browser {
         });
     }
 
+    /// Clicks what leads to another page, and waits until that page is there: what is typed into one that is being
+    /// replaced is lost with it.
+    #[track_caller]
+    pub fn follow(&self, words: &str) {
+        self.run("window.isThePageBefore = true", &[]);
+        self.press(words);
+        self.wait("the next page", || {
+            let there = "return !window.isThePageBefore && document.readyState === 'complete'";
+            (self.run(there, &[]) == Value::Bool(true)).then_some(())
+        });
+    }
+
     /// Clicks an element.
     #[track_caller]
     pub fn click(&self, element: &Element) {

@@ -59,8 +59,8 @@ fn figures_plots_calendar_and_the_worst_webhooks_are_there_and_follow() {
     browser.wait("the plots", || (told("Attempts by the minute") == "30 attempts, 0 of them succeeded").then_some(()));
 
     // Off: it waits, and stands in no hour.
-    browser.press("Switch off");
-    browser.press("Overview");
+    browser.follow("Switch off");
+    browser.follow("Overview");
     browser.wait_for("30 of them wait because their webhook is off.");
     browser.wait_for("No attempt is planned.");
 }

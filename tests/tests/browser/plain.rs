@@ -49,8 +49,8 @@ fn everything_works_where_pages_run_no_scripts() {
     browser.go(&page);
     browser.press("Send test");
     browser.wait_for("Test of crm");
-    browser.press("Back to the webhook");
-    browser.press("Replay");
+    browser.follow("Back to the webhook");
+    browser.follow("Replay");
     browser.choose("Accepted since", "2020-01-01T00:00:00");
     browser.press("Count");
     browser.wait_for("would be sent again");
