@@ -124,6 +124,8 @@ pub struct Process {
     seal_at: Option<Time>,
     ballast_asked: Time,
     is_full: bool,
+    /// The last pause since there was no space.
+    full_pause: Millis,
     free_since: Time,
     retain_at: Time,
     retention: Retention,
@@ -147,8 +149,6 @@ const COLLECT_MS: u64 = 20;
 const COMMIT_MS: u64 = 300;
 /// So many steps may pass until the books are compared with the schedule; a place that is lost stays lost.
 const COUNT_EVERY: u64 = 8;
-/// How long a replay waits on a full disk until it is looked whether there is space.
-const FULL_AGAIN: Millis = Millis(1000);
 /// The log is sealed when nothing was appended for this long.
 const DRY_BEFORE_SEAL: Millis = Millis(100);
 
@@ -291,16 +291,19 @@ impl Process {
         let runs = self.shard.kernel().replays.running().next().is_some();
         let wake = match self.is_full {
             _ if self.is_stopping || !runs => None,
-            true => Some(now + FULL_AGAIN),
+            true if self.turn_at.is_none() => Some(now + self.full_pause()),
+            true => None,
             false => self.shard.has_chores().then_some(now),
         };
         self.turn_at = self.turn_at.or(wake);
     }
 
     fn want_turn(&mut self, outside: &mut Outside) {
-        if self.turn_at.is_none() {
+        let now = outside.clocks.now();
+        // A pause since there is no space keeps nobody from being refused.
+        if self.turn_at.is_none_or(|at| at > now + Millis(COLLECT_MS)) {
             let wait = if outside.chance.one_in(3) { outside.chance.below(COLLECT_MS) } else { 0 };
-            self.turn_at = Some(outside.clocks.now() + Millis(wait));
+            self.turn_at = Some(now + Millis(wait));
         }
     }
 }

@@ -106,6 +106,7 @@ impl Process {
             seal_at: None,
             ballast_asked: now,
             is_full: false,
+            full_pause: Millis(0),
             free_since: now,
             retain_at: now,
             retention: outside.retention,

@@ -17,8 +17,9 @@ use crate::checker::{Asked, Checker, Verdict, Violation};
 use crate::fault::Fault;
 use crate::trouble::Trouble;
 
-/// While the log is full, it is asked again after this long.
-const FULL_PAUSE: Millis = Millis(50);
+/// While the log is full, it is asked again after this long at first, and then each time after twice as long: a disk can be full for days.
+const FULL_PAUSE_MIN: Millis = Millis(50);
+const FULL_PAUSE_MAX: Millis = Millis(60_000);
 /// How often a full disk is asked for the ballast's space.
 const BALLAST_PAUSE: u64 = 1000;
 
@@ -50,6 +51,7 @@ impl Process {
         }
         match turned {
             Ok(turned) => {
+                self.full_pause = Millis(0);
                 let unreleased = Unreleased { until: now + sync_time(outside), at: now, began, turned };
                 if unreleased.until > now {
                     self.unreleased = Some(Box::new(unreleased));
@@ -60,7 +62,7 @@ impl Process {
             Err(TurnError::Full) => {
                 self.refuse(outside)?;
                 let is_wanted = !self.outcomes.is_empty() || self.shard.has_chores();
-                let pause = if outside.medium.give_ballast() { Millis(1) } else { FULL_PAUSE };
+                let pause = if outside.medium.give_ballast() { Millis(1) } else { self.full_pause() };
                 self.turn_at = is_wanted.then_some(now + pause);
                 Ok(Life::Alive)
             }
@@ -69,6 +71,18 @@ impl Process {
                 Ok(Life::Died)
             }
         }
+    }
+
+    /// For how long nothing is tried since there is no space.
+    pub(super) fn full_pause(&mut self) -> Millis {
+        self.full_pause = Millis(self.full_pause.0 * 2).clamp(FULL_PAUSE_MIN, FULL_PAUSE_MAX);
+        self.full_pause
+    }
+
+    /// There is space again: what waits for it need not wait for the end of a pause.
+    pub fn has_space(&mut self, now: Time) {
+        self.full_pause = Millis(0);
+        self.turn_at = self.turn_at.map(|at| at.min(now));
     }
 
     /// Whether there is space for more than outcomes, as the writer knows it.

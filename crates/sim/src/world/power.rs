@@ -26,6 +26,8 @@ impl World {
     pub(super) fn make_space(&mut self) {
         self.full_until = None;
         self.outside.medium.set_full(false);
+        let now = self.now();
+        self.process.iter_mut().for_each(|process| process.has_space(now));
     }
 
     /// A clean stop: what is in flight ends, nothing is begun.
