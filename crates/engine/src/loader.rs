@@ -2,19 +2,27 @@
 //!
 //! Commands are answered in the order in which they came, and so is what the shard wants. What can't be read is said to be, after a pause:
 //! the store is being made anew then.
+//!
+//! With what comes back to a queue that has become short, its payloads are read: it is about to be sent, and a worker that had to read them one
+//! by one would hand each to a thread that may wait for the disk.
 
 use std::fmt::Display;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use postrider_core::Position;
 use postrider_core::command::Command;
 
-use crate::shard::{self, Below, Loaded, Prefetch, Wanted};
+use crate::shard::{self, Below, Found, Loaded, Prefetch, Wanted};
+use crate::shared::Records;
 
 /// After something could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Payloads that come with one reading.
+const PAYLOADS_BYTES_MAX: usize = 8 << 20;
 
 enum Request {
     Wanted(Wanted),
@@ -24,8 +32,8 @@ enum Request {
 
 /// What was read.
 pub enum Read {
-    /// What the shard wanted; `None` when it could not be read.
-    Loaded(Option<Loaded>),
+    /// What the shard wanted, and payloads of what is about to be sent; `None` when it could not be read.
+    Loaded(Option<(Loaded, Vec<(Position, Bytes)>)>),
     /// The commands of one turn, each with what was read for it, if that could be read.
     Commands(Vec<(Command, Option<Prefetch>)>),
 }
@@ -43,14 +51,14 @@ impl Loader {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn start<B>(below: Arc<B>) -> std::io::Result<Loader>
+    pub fn start<B>(below: Arc<B>, records: Arc<dyn Records>) -> std::io::Result<Loader>
     where
         B: Below<Error: Display> + Send + Sync + ?Sized + 'static,
     {
         let (requests, asked) = unbounded();
         let (answering, answers) = unbounded();
         let thread = std::thread::Builder::new().name("loader".into()).spawn(move || {
-            asked.iter().try_for_each(|request| answering.send(read(&*below, request)).ok());
+            asked.iter().try_for_each(|request| answering.send(read(&*below, &*records, request)).ok());
         })?;
         Ok(Loader { requests, answers, thread })
     }
@@ -73,9 +81,12 @@ impl Loader {
     }
 }
 
-fn read<B: Below<Error: Display> + ?Sized>(below: &B, request: Request) -> Read {
+fn read<B: Below<Error: Display> + ?Sized>(below: &B, records: &dyn Records, request: Request) -> Read {
     match request {
-        Request::Wanted(wanted) => Read::Loaded(or_pause(shard::load(below, &wanted))),
+        Request::Wanted(wanted) => Read::Loaded(or_pause(shard::load(below, &wanted)).map(|loaded| {
+            let payloads = payloads(&loaded.found, records);
+            (loaded, payloads)
+        })),
         Request::Commands(commands) => {
             let mut covered = or_pause(below.covered());
             let read = commands.into_iter().map(|command| {
@@ -87,6 +98,22 @@ fn read<B: Below<Error: Display> + ?Sized>(below: &B, request: Request) -> Read 
             Read::Commands(read.collect())
         }
     }
+}
+
+/// What lies beside the events of a backlog. What cannot be read is left out: whoever sends it will find out why.
+fn payloads(found: &Found, records: &dyn Records) -> Vec<(Position, Bytes)> {
+    let Found::Backlog { deliveries, .. } = found else { return Vec::new() };
+    let (mut payloads, mut bytes) = (Vec::with_capacity(deliveries.len()), 0);
+    for recalled in deliveries.iter().filter_map(|(_, recalled)| recalled.as_ref()) {
+        if bytes > PAYLOADS_BYTES_MAX {
+            break;
+        }
+        if let Ok(Some(payload)) = records.payload(recalled.payload) {
+            bytes += payload.len();
+            payloads.push((recalled.payload, payload));
+        }
+    }
+    payloads
 }
 
 fn or_pause<T>(read: Result<T, impl Display>) -> Option<T> {

@@ -1,4 +1,4 @@
-//! Payloads of events that were accepted lately, so that a first attempt need not read them back from the log.
+//! Payloads of events that were accepted lately or are about to be sent, so that an attempt need not read them back from the log.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -47,6 +47,13 @@ impl Payloads {
         }
     }
 
+    /// Keeps a payload that was read back for a delivery, unless it is here.
+    pub fn bring(&mut self, at: Position, payload: Bytes) {
+        if !self.by_position.contains_key(&at) {
+            self.put(at, payload, 1);
+        }
+    }
+
     /// Lets go of one, as when it was erased.
     pub fn forget(&mut self, at: Position) {
         self.bytes -= self.by_position.remove(&at).map_or(0, |waited| waited.payload.len());
@@ -89,6 +96,15 @@ mod tests {
         payloads.put(at(2), Bytes::from_static(b"1234"), 0);
         assert_eq!([1, 1, 1, 2].map(|n| payloads.take(at(n)).is_some()), [true, true, false, false]);
         assert_eq!(payloads.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_read_back_waits_for_one_and_takes_no_place_of_what_is_here() {
+        let mut payloads = Payloads::new(10);
+        payloads.put(at(1), Bytes::from_static(b"1234"), 2);
+        payloads.bring(at(1), Bytes::from_static(b"1234"));
+        payloads.bring(at(2), Bytes::from_static(b"1234"));
+        assert_eq!([1, 1, 1, 2, 2].map(|n| payloads.take(at(n)).is_some()), [true, true, false, true, false]);
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl<W: LogWriter> Shard<W> {
         }
         let webhooks: Vec<_> = self.kernel.directory.webhooks().map(|webhook| webhook.id).collect();
         for webhook in webhooks {
-            LANES.into_iter().for_each(|lane| self.is_in_store(webhook, lane, Time(0)));
+            LANES.into_iter().for_each(|lane| self.may_have_backlog(webhook, lane, Time(0)));
         }
         self.check_removed();
     }

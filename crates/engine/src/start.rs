@@ -319,7 +319,7 @@ impl Engine {
             workers: workers.lanes(),
             trials: Semaphore::new(TRIALS_MAX),
         });
-        let loader = folder.is_some().then(|| Loader::start(stored)).transpose()?;
+        let loader = folder.is_some().then(|| Loader::start(stored, Arc::clone(&shared.records))).transpose()?;
         let writer = Writer {
             shard,
             clock,

@@ -236,7 +236,10 @@ impl<W: LogWriter> Writer<W> {
 
     fn take_read(&mut self, waiting: &mut Waiting, read: Read) {
         match read {
-            Read::Loaded(Some(loaded)) => self.shard.loaded(loaded),
+            Read::Loaded(Some((loaded, payloads))) => {
+                self.shard.loaded(loaded);
+                payloads.into_iter().for_each(|(at, payload)| self.payloads.bring(at, payload));
+            }
             Read::Loaded(None) => self.shard.not_loaded(),
             Read::Commands(commands) => {
                 let tokens = waiting.parked.pop_front().unwrap_or_default();

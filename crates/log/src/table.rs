@@ -4,6 +4,7 @@ use crate::Fault;
 use crate::layout::{ENTRY, Header, NO_PAYLOAD, u32_at};
 
 /// A table that matches its crc.
+#[derive(Debug)]
 pub(crate) struct Table {
     bytes: Vec<u8>,
     header: Header,

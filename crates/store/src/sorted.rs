@@ -18,6 +18,8 @@ use crate::ledger::{Changes, Ledger};
 const CHUNKS_MAX: usize = 128;
 /// Chunks of each of these.
 const CHUNKS_SPLIT: usize = 64;
+/// Chunks at hand: there are seldom more runs than this in a bucket.
+const LAST_READ_MAX: usize = 4;
 /// Older runs are merged with what comes as long as they have at most so many times as many entries.
 const MERGE_RATIO: usize = 2;
 
@@ -26,9 +28,9 @@ const MERGE_RATIO: usize = 2;
 pub(crate) struct Sorted<E> {
     /// In order of their ranges.
     buckets: Vec<Arc<Bucket<E>>>,
-    /// The chunk in which a key was found last, by its number. Who asks for one key mostly asks for its neighbours next, and to read and
-    /// check a chunk costs as much as a hundred look-ups in it.
-    last_read: Mutex<Option<(u64, Vec<E>)>>,
+    /// The chunks in which keys were looked for last, by their numbers, the latest first. Who asks for one key mostly asks for its neighbours
+    /// next, in the same chunk of each run, and to read and check a chunk costs as much as a hundred look-ups in it.
+    last_read: Mutex<Vec<(u64, Vec<E>)>>,
 }
 
 impl<E> Clone for Sorted<E> {
@@ -45,7 +47,7 @@ impl<E> Default for Sorted<E> {
 
 impl<E> Sorted<E> {
     fn of(buckets: Vec<Arc<Bucket<E>>>) -> Sorted<E> {
-        Sorted { buckets, last_read: Mutex::new(None) }
+        Sorted { buckets, last_read: Mutex::default() }
     }
 }
 
@@ -88,15 +90,15 @@ impl<E: Entry> Sorted<E> {
 
     fn find(&self, disk: &Disk, chunk: &ChunkRef<E>, key: E::Key) -> Result<Option<E>, ReadError> {
         let find = |entries: &[E]| entries.binary_search_by_key(&key, Entry::key).ok().map(|at| entries[at]);
-        if let Some((_, entries)) = self.last_read.lock().as_ref().filter(|(number, _)| *number == chunk.number) {
+        if let Some((_, entries)) = self.last_read.lock().iter().find(|(number, _)| *number == chunk.number) {
             return Ok(find(entries));
         }
         let mut entries = Vec::new();
         read_chunk(disk, chunk, &mut entries)?;
         let found = find(&entries);
-        if found.is_some() {
-            *self.last_read.lock() = Some((chunk.number, entries));
-        }
+        let mut last_read = self.last_read.lock();
+        last_read.truncate(LAST_READ_MAX - 1);
+        last_read.insert(0, (chunk.number, entries));
         Ok(found)
     }
 

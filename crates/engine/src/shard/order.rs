@@ -227,7 +227,7 @@ impl<W: LogWriter> Shard<W> {
         };
         let waiting: Vec<Cell> = self.overlay.cells().filter(is_waiting).copied().collect();
         waiting.iter().for_each(|cell| self.file(cell));
-        self.may_have_backlog(webhook);
+        self.may_have_backlogs(webhook);
     }
 
     /// So many are known of one line at the most. Without a store everything is in RAM anyhow.

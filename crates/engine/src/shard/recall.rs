@@ -19,7 +19,7 @@ use postrider_log::LogWriter;
 use postrider_store::{Asleep, Lane};
 
 use super::replay::ReadForReplay;
-use super::spill::{Spill, lane_of};
+use super::spill::{Span, Spill, lane_of};
 use super::{Found, Loaded, Shard, Wanted};
 use crate::overlay::Recalled;
 
@@ -215,12 +215,8 @@ impl<W: LogWriter> Shard<W> {
                     return;
                 };
                 let is_here = |(asleep, _): &(Asleep, _)| self.scheduler.residency(asleep.key).is_some();
-                spill.has_found |= !deliveries.iter().all(is_here);
-                spill.read_to = deliveries.last().map(|(asleep, _)| *asleep).filter(|_| !is_all);
-                // Only what waits or runs already, from the front to the end: what comes in later lies behind `swept`.
-                if is_all && !std::mem::take(&mut spill.has_found) {
-                    spill.is_read(swept);
-                }
+                let last = deliveries.last().map(|(asleep, _)| *asleep);
+                spill.is_read(last, !deliveries.iter().all(is_here), is_all.then_some(swept));
                 deliveries.into_iter().for_each(|(asleep, recalled)| self.bring(&asleep, recalled));
                 self.end_spill(webhook, lane);
             }
@@ -249,9 +245,7 @@ impl<W: LogWriter> Shard<W> {
     /// The horizon has come to a delivery: it comes back, unless others of its lane wait already.
     fn meet(&mut self, asleep: &Asleep, recalled: Option<Recalled>) {
         let spill = self.reliance.as_ref().and_then(|r| r.spilled.get(&(asleep.webhook, asleep.lane)));
-        // `Time(0)`: something may have been there when this began.
-        let has_others =
-            |spill: &Spill| !spill.here.is_empty() || spill.in_store.is_some_and(|latest| latest > Time(0));
+        let has_others = |spill: &Spill| !spill.here.is_empty() || spill.in_store.is_some_and(Span::is_certain);
         let stays = asleep.due <= self.now && spill.is_some_and(has_others) && self.overlay.cell(asleep.key).is_none();
         self.bring(asleep, recalled.filter(|_| !stays));
     }

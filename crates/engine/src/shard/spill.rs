@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use postrider_core::delivery::Cell;
-use postrider_core::{DeliveryKey, Time, WebhookId};
+use postrider_core::{DeliveryKey, Position, Time, WebhookId};
 use postrider_log::LogWriter;
 use postrider_store::{Asleep, Lane};
 
@@ -18,14 +18,32 @@ use super::{Shard, Wanted};
 pub(super) struct Spill {
     /// Of this, what is in the overlay.
     pub here: BTreeSet<(Time, DeliveryKey)>,
-    /// The latest due time of what is in the store alone; `None`: nothing is.
-    pub in_store: Option<Time>,
-    /// Of that, the last one that was read in the pass that is on.
-    pub read_to: Option<Asleep>,
-    /// The pass has found something that was not here.
-    pub has_found: bool,
+    /// When what is in the store alone is due; `None`: nothing is.
+    pub in_store: Option<Span>,
+    /// The pass through that which is on, if one is.
+    pass: Option<Pass>,
     /// There was nothing to read when all that was due before this was in the backlog.
     empty_at: Time,
+}
+
+/// When deliveries are due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// None before this.
+    earliest: Time,
+    /// The latest one that is known of.
+    latest: Time,
+}
+
+/// How far the backlog was read, reading by reading.
+#[derive(Debug)]
+struct Pass {
+    /// The last one that was read.
+    read_to: Asleep,
+    /// There was something that was not here.
+    has_found: bool,
+    /// The earliest due time of what has come to be in the store alone since it began: the pass may be behind it.
+    missed: Option<Time>,
 }
 
 pub(super) const LANES: [Lane; 2] = [Lane::Fresh, Lane::Retry];
@@ -34,16 +52,61 @@ pub(super) fn lane_of(cell: &Cell) -> Lane {
     if cell.is_fresh() { Lane::Fresh } else { Lane::Retry }
 }
 
+impl Span {
+    /// Whether something there is known of, and not only guessed at.
+    pub fn is_certain(self) -> bool {
+        self.latest > Time(0)
+    }
+}
+
 impl Spill {
+    /// Something that is due then is in the store alone.
     pub fn is_in_store(&mut self, due: Time) {
-        self.in_store = self.in_store.max(Some(due));
+        self.may_be_in_store(due, due);
+    }
+
+    /// Anything that is due from then to then may be.
+    fn may_be_in_store(&mut self, from: Time, to: Time) {
+        let span = self.in_store.unwrap_or(Span { earliest: from, latest: to });
+        self.in_store = Some(Span { earliest: span.earliest.min(from), latest: span.latest.max(to) });
+        if let Some(pass) = &mut self.pass {
+            pass.missed = Some(pass.missed.map_or(from, |missed| missed.min(from)));
+        }
         self.empty_at = Time(0);
     }
 
-    /// The backlog was read to its end, and all that was due before `swept` was in it.
-    pub fn is_read(&mut self, swept: Time) {
-        self.empty_at = swept;
-        self.in_store = self.in_store.filter(|latest| *latest >= swept);
+    /// Behind which one to read on. What is due before all that may be in the store alone need not be read: while the store is behind,
+    /// much of it is finished.
+    fn read_behind(&self, webhook: WebhookId, lane: Lane) -> Option<Asleep> {
+        let first = |span: Span| {
+            let key = DeliveryKey { event: Position::default(), ordinal: 0 };
+            Asleep { due: span.earliest, key, webhook, lane }
+        };
+        self.pass.as_ref().map(|pass| pass.read_to).or(self.in_store.map(first))
+    }
+
+    /// A reading of the backlog: the last one that was read, and whether there was something that was not here. `end`: it was read to its
+    /// end, and all that was due before this was in it.
+    pub fn is_read(&mut self, last: Option<Asleep>, has_found: bool, end: Option<Time>) {
+        let before = self.pass.take();
+        let has_found = has_found || before.as_ref().is_some_and(|pass| pass.has_found);
+        let missed = before.as_ref().and_then(|pass| pass.missed);
+        let last = last.or(before.map(|pass| pass.read_to));
+        let Some(swept) = end else {
+            self.pass = last.map(|read_to| Pass { read_to, has_found, missed });
+            return;
+        };
+        if has_found || missed.is_some() {
+            // The next pass begins where this one has come to.
+            if let (Some(span), Some(last)) = (&mut self.in_store, last) {
+                span.earliest = missed.map_or(last.due, |missed| missed.min(last.due));
+            }
+        } else {
+            // Only what waits or runs already: what comes in later lies behind `swept`.
+            self.empty_at = swept;
+            self.in_store = self.in_store.filter(|span| span.latest >= swept);
+            self.in_store.iter_mut().for_each(|span| span.earliest = span.earliest.max(swept));
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -74,8 +137,8 @@ impl<W: LogWriter> Shard<W> {
         let mut lanes = behind.chain(reliance.short.range(..=reliance.asked));
         let (asked, after) = lanes.find_map(|lane| {
             let spill = reliance.spilled.get(lane).filter(|spill| spill.in_store.is_some())?;
-            let is_new = spill.read_to.is_some() || spill.empty_at < reliance.swept;
-            (is_new && self.is_short(lane.0, lane.1)).then_some((*lane, spill.read_to))
+            let is_new = spill.pass.is_some() || spill.empty_at < reliance.swept;
+            (is_new && self.is_short(lane.0, lane.1)).then(|| (*lane, spill.read_behind(lane.0, lane.1)))
         })?;
         let max = self.refill_len();
         self.reliance.as_mut()?.asked = asked;
@@ -139,21 +202,30 @@ impl<W: LogWriter> Shard<W> {
         }
     }
 
-    /// Something of this lane may be in the store alone, though the horizon has passed it.
+    /// Something of this lane that is due then is in the store alone, though the horizon has passed it.
     pub(super) fn is_in_store(&mut self, webhook: WebhookId, lane: Lane, due: Time) {
+        self.may_be_in_store(webhook, lane, due, due);
+    }
+
+    /// Anything of this lane that is due up to then may be in the store alone.
+    pub(super) fn may_have_backlog(&mut self, webhook: WebhookId, lane: Lane, until: Time) {
+        self.may_be_in_store(webhook, lane, Time(0), until);
+    }
+
+    fn may_be_in_store(&mut self, webhook: WebhookId, lane: Lane, from: Time, to: Time) {
         if self.lines.contains_key(&webhook) {
             return;
         }
         if let Some(reliance) = self.reliance.as_mut().filter(|_| self.overlay.base() > 0) {
-            reliance.spilled.entry((webhook, lane)).or_default().is_in_store(due);
+            reliance.spilled.entry((webhook, lane)).or_default().may_be_in_store(from, to);
             reliance.short.insert((webhook, lane));
         }
     }
 
     /// Anything of this webhook that the horizon has passed may be in the store alone.
-    pub(super) fn may_have_backlog(&mut self, webhook: WebhookId) {
+    pub(super) fn may_have_backlogs(&mut self, webhook: WebhookId) {
         let Some(horizon) = self.reliance.as_ref().map(|reliance| reliance.horizon) else { return };
-        LANES.into_iter().for_each(|lane| self.is_in_store(webhook, lane, horizon));
+        LANES.into_iter().for_each(|lane| self.may_have_backlog(webhook, lane, horizon));
     }
 
     /// A webhook's queue has become shorter.
@@ -181,5 +253,64 @@ impl<W: LogWriter> Shard<W> {
             reliance.spilled.remove(&(webhook, lane)).is_some()
         };
         LANES.map(drop).contains(&true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(due: u64) -> Asleep {
+        let key = DeliveryKey { event: Position::new(due, 0), ordinal: 0 };
+        Asleep { due: Time(due), key, webhook: WebhookId(1), lane: Lane::Retry }
+    }
+
+    fn begins_at(spill: &Spill) -> Option<u64> {
+        spill.read_behind(WebhookId(1), Lane::Retry).map(|after| after.due.0)
+    }
+
+    #[test]
+    fn a_pass_begins_where_the_last_one_that_found_something_has_come_to() {
+        let mut spill = Spill::default();
+        assert_eq!(begins_at(&spill), None);
+        [30, 20, 40].into_iter().for_each(|due| spill.is_in_store(Time(due)));
+        assert_eq!(begins_at(&spill), Some(20));
+        spill.is_read(Some(at(25)), true, None);
+        assert_eq!(begins_at(&spill), Some(25));
+        spill.is_read(Some(at(40)), false, Some(Time(100)));
+        assert_eq!(begins_at(&spill), Some(40));
+        // Nothing but what is here: what comes in later is due later.
+        spill.is_read(Some(at(40)), false, Some(Time(100)));
+        assert!(spill.is_over());
+    }
+
+    #[test]
+    fn what_comes_to_be_in_the_store_behind_a_pass_is_found_by_the_next_one() {
+        let mut spill = Spill::default();
+        spill.is_in_store(Time(20));
+        spill.is_read(Some(at(50)), false, None);
+        spill.is_in_store(Time(30));
+        spill.is_read(Some(at(60)), false, Some(Time(100)));
+        assert_eq!(begins_at(&spill), Some(30));
+        spill.is_read(None, false, Some(Time(100)));
+        assert!(spill.is_over());
+    }
+
+    #[test]
+    fn what_is_due_after_all_that_was_swept_is_read_once_that_is_swept() {
+        let mut spill = Spill::default();
+        spill.is_in_store(Time(20));
+        spill.is_in_store(Time(120));
+        spill.is_read(Some(at(20)), false, Some(Time(100)));
+        assert_eq!((begins_at(&spill), spill.empty_at), (Some(100), Time(100)));
+    }
+
+    #[test]
+    fn where_anything_may_be_in_the_store_all_of_it_is_read() {
+        let mut spill = Spill::default();
+        spill.is_in_store(Time(20));
+        spill.may_be_in_store(Time(0), Time(0));
+        assert_eq!(begins_at(&spill), Some(0));
+        assert!(spill.in_store.is_some_and(Span::is_certain));
     }
 }

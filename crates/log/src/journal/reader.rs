@@ -65,6 +65,19 @@ impl<D: Disk> Reader<D> {
         self.shared.remember([spot, next(spot, header)]);
     }
 
+    /// Where block `number` is, and its table.
+    fn table(&self, number: u64) -> Result<Option<(Spot, Arc<Table>)>, ReadError> {
+        if let Some(found) = self.shared.table(number) {
+            return Ok(Some(found));
+        }
+        let Some((spot, header)) = self.find(number)? else { return Ok(None) };
+        let table = self.look(spot, |file| read_table(file, spot.offset, &header))?.map(Arc::new);
+        if let Some(table) = &table {
+            self.shared.keep_table(spot, Arc::clone(table));
+        }
+        Ok(table.map(|table| (spot, table)))
+    }
+
     /// Runs `look` on the segment's file.
     pub(super) fn look<T>(&self, spot: Spot, look: impl FnOnce(&D::File) -> Looked<T>) -> Result<Option<T>, ReadError> {
         match self.shared.file(spot.segment).and_then(|file| look(&file)) {
@@ -121,9 +134,9 @@ fn next(spot: Spot, header: &Header) -> Spot {
     Spot { number: spot.number + 1, offset: spot.offset + header.block_len() as u64, ..spot }
 }
 
-/// The payload at `index` of the block at `offset`: reads its table and the payload.
-fn read_payload<F: DiskFile>(file: &F, offset: u64, header: &Header, index: u32) -> Looked<Option<Bytes>> {
-    let place = match read_table(file, offset, header)?.and_then(|table| table.place(index)) {
+/// The payload at `index` of the block at `offset`, which has this table.
+fn read_payload<F: DiskFile>(file: &F, offset: u64, table: &Table, index: u32) -> Looked<Option<Bytes>> {
+    let place = match table.place(index) {
         Ok(Some(place)) => place,
         Ok(None) => return Ok(Ok(None)),
         Err(fault) => return Ok(Err(fault)),
@@ -162,10 +175,10 @@ impl<D: Disk> LogReader for Reader<D> {
     }
 
     fn payload(&self, at: Position) -> Result<Option<Bytes>, ReadError> {
-        let Some((spot, header)) = self.find(at.block())? else {
+        let Some((spot, table)) = self.table(at.block())? else {
             return Ok(None);
         };
-        let look = || self.look(spot, |file| read_payload(file, spot.offset, &header, at.index()));
+        let look = || self.look(spot, |file| read_payload(file, spot.offset, &table, at.index()));
         let found = match look() {
             // Perhaps it is being erased at this moment: once that has written, the bytes tell.
             Err(ReadError::Damaged(_)) => {

@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::segment::{self, Segment};
 use crate::LogId;
+use crate::table::Table;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::io;
@@ -13,6 +14,8 @@ const FILES_OPEN_MAX: usize = 32;
 /// Blocks whose places readers remember. One that reads on, and those who read payloads of one block after another, find them here
 /// instead of hopping from the nearest indexed block.
 const PLACES_MAX: usize = 64;
+/// Blocks whose tables readers have at hand. Who reads payloads mostly reads many of one block, and its table tells where each lies.
+const TABLES_MAX: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Shared<D: Disk> {
@@ -23,6 +26,8 @@ pub(crate) struct Shared<D: Disk> {
     files: Mutex<VecDeque<(u64, Arc<D::File>)>>,
     /// By block number, modulo their count. A block stays where it is for as long as it is in the log, and no number comes twice.
     places: Mutex<[Option<Spot>; PLACES_MAX]>,
+    /// Those read last, the oldest first. A table never changes, also where payloads are erased.
+    tables: Mutex<VecDeque<(Spot, Arc<Table>)>>,
     /// Held while payloads are overwritten. A reader that finds a bad one waits for it and looks again.
     pub erasing: Mutex<()>,
 }
@@ -75,6 +80,7 @@ impl<D: Disk> Shared<D> {
             durable: RwLock::new(durable),
             files: Mutex::default(),
             places: Mutex::new([None; PLACES_MAX]),
+            tables: Mutex::default(),
             erasing: Mutex::default(),
         }
     }
@@ -93,6 +99,21 @@ impl<D: Disk> Shared<D> {
     pub fn remember(&self, spots: [Spot; 2]) {
         let mut places = self.places.lock();
         spots.into_iter().for_each(|spot| places[place_of(spot.number)] = Some(spot));
+    }
+
+    /// The table of block `number`, if it was read lately and the block is still there.
+    pub fn table(&self, number: u64) -> Option<(Spot, Arc<Table>)> {
+        let found = self.tables.lock().iter().find(|(spot, _)| spot.number == number).cloned();
+        found.filter(|_| number >= self.durable.read().first)
+    }
+
+    /// Keeps a table that was read.
+    pub fn keep_table(&self, spot: Spot, table: Arc<Table>) {
+        let mut tables = self.tables.lock();
+        if tables.len() == TABLES_MAX {
+            tables.pop_front();
+        }
+        tables.push_back((spot, table));
     }
 
     /// The segment's file, for reading.

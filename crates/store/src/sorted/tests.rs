@@ -10,6 +10,7 @@ use crate::count::count;
 use crate::disk::CHUNK;
 use crate::entry::dormant::{Asleep, ByDue, Dormant, Lane};
 use crate::entry::event::{EventOf, EventPlace};
+use crate::entry::gone::Gone;
 use crate::entry::head::Head;
 use crate::walk::Walk;
 
@@ -208,4 +209,23 @@ proptest! {
         prop_assert_eq!(n, model.range(high..).count() as u64);
         prop_assert_eq!(bed.down(high), model.range(..=high).rev().map(|(_, event)| *event).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_key_that_is_not_there_is_looked_for_twice_in_chunks_that_are_read_once() {
+    let mut bed = Bed::<Gone>::new();
+    let gone = |webhook: u64| Gone { webhook: WebhookId(webhook), block: 1 };
+    // Runs whose ranges overlap: a key that is in none of them is looked for in each.
+    bed.commit((0..40_000).map(|n| gone(n * 2)).collect(), None);
+    bed.commit((0..1_000).map(|n| gone(n * 40 + 2_001)).collect(), None);
+    let read = |bed: &Bed<Gone>| bed.sorted.last_read.lock().iter().map(|(number, _)| *number).collect::<Vec<_>>();
+    assert_eq!(bed.sorted.get(&bed.disk, WebhookId(10_003)).expect("reads"), None);
+    let first = read(&bed);
+    assert_eq!(first.len(), bed.sorted.buckets[0].runs.len().min(LAST_READ_MAX));
+    assert_eq!(bed.sorted.get(&bed.disk, WebhookId(10_003)).expect("reads"), None);
+    assert_eq!(read(&bed), first);
+    for n in 0..200 {
+        bed.sorted.get(&bed.disk, WebhookId(n * 400)).expect("reads");
+    }
+    assert_eq!(read(&bed).len(), LAST_READ_MAX);
 }
