@@ -158,12 +158,15 @@ fn a_webhook_from_its_making_to_its_end() {
     assert_eq!(desk.text(&["webhook", "logs", &id, "--outcome", "exhausted"]), "");
     let health = desk.text(&["webhook", "health", &id]);
     assert!(health.starts_with("pending") && health.contains("\nwindow  attempts"), "{health}");
+    let stats = desk.text(&["webhook", "stats", &id, "--step", "day", "--since", "48h"]);
+    assert_eq!((of(&stats, "step"), stats.contains("attempts")), ("day", false), "a test is not counted: {stats}");
 
     refused(&desk.run(&["webhook", "rotate", &id]), 1, "409");
     refused(&desk.run(&["webhook", "update", &id]), 2, "nothing is named");
     refused(&desk.run(&["webhook", "update", &id, "--name", "x", "--unset", "name"]), 2, "--unset name");
     refused(&desk.run(&["webhook", "create", "--to", "ftp://x", "--name", "x", "--events", "E"]), 1, "[events[0]: ");
     refused(&desk.run(&["webhook", "logs", &id, "--since", "yesterday"]), 2, "neither an RFC 3339 time");
+    refused(&desk.run(&["webhook", "stats", "--step", "week"]), 1, "[step: must be one of hour, day]");
     refused(&desk.run(&["webhook", "delete", &id]), 2, "--yes");
     desk.text(&["webhook", "delete", &id, "--yes"]);
     refused(&desk.run(&["webhook", "show", &id]), 1, "404 There is no such webhook here.");

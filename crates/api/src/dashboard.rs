@@ -10,6 +10,7 @@ mod assets;
 mod deliveries;
 mod events;
 mod form;
+mod history;
 mod live;
 mod overview;
 mod page;

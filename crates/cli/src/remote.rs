@@ -194,13 +194,18 @@ impl Remote {
     /// # Errors
     /// Stdout can't be written. So it is with all that print.
     pub fn show(&self, answer: &Answer, first: &[&str], apart: &[&str]) -> anyhow::Result<()> {
+        self.show_part(answer, answer.data(), first, apart)
+    }
+
+    /// The same with the members of a part of the resource.
+    pub fn show_part(&self, answer: &Answer, part: &Value, first: &[&str], apart: &[&str]) -> anyhow::Result<()> {
         if self.json {
             return self.show_json(answer);
         }
         if let Some(message) = answer.value["message"].as_str() {
             eprintln!("{}", printable(message));
         }
-        print(columns::sheet(answer.data(), first, apart).as_bytes())
+        print(columns::sheet(part, first, apart).as_bytes())
     }
 
     /// A page of a list, and how to go on from it.

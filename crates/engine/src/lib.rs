@@ -50,7 +50,7 @@ pub use postrider_dispatch::public_key_text;
 pub use shard::Retention;
 pub use start::{Engine, EngineOptions, StartError, Stopped};
 pub use views::{
-    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, ListName, LogEntry, LogFilter, Page,
-    PageQuery, Pending, ReplayCount, Slot, Statistics, Subject, Verdict, WebhookHealth, WebhookSeries, WindowFigures,
-    paginate, read_cursor,
+    Cursor, CursorError, DeliveryFilter, DeliveryRow, EventFilter, Explanation, History, HistoryQuery, HistoryStep,
+    ListName, LogEntry, LogFilter, Page, PageQuery, Pending, ReplayCount, Slot, Statistics, Subject, Verdict,
+    WebhookHealth, WebhookSeries, WindowFigures, paginate, read_cursor,
 };

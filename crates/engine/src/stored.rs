@@ -17,7 +17,7 @@ use postrider_core::fact::{Fact, Record};
 use postrider_core::machine::event_cells;
 use postrider_core::{DeliveryKey, EventId, Position, Time, WebhookId, WorkspaceId};
 use postrider_log::codec;
-use postrider_store::{Asleep, AttemptPlace, EventPlace, Lane, Reader, Store};
+use postrider_store::{Asleep, AttemptPlace, EventPlace, Lane, Reader, Store, Summary};
 
 use crate::shared::Records;
 use facts::Facts;
@@ -162,6 +162,14 @@ impl Stored {
     /// The log's first block.
     pub fn first(&self) -> u64 {
         self.facts.first()
+    }
+
+    /// When the log's first block was written; `None` where that is the first there ever was.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn begin(&self) -> Result<Option<Time>, StoredError> {
+        self.facts.begin()
     }
 
     /// The event that was accepted at `at`, as the fact at `record` has it; `None` when it has not.
@@ -373,6 +381,19 @@ impl View<'_> {
         let mut places = reader.attempts(webhook, before, max)?;
         places.retain(|place| place.position.block() >= self.first);
         Ok(places)
+    }
+
+    /// What webhooks' attempts of a day came to by the hour, and the first block of which nothing is counted: see [`Reader::hourly`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn hourly(
+        &self,
+        webhooks: &[WebhookId],
+        day: Time,
+        take: impl FnMut(WebhookId, Time, &Summary),
+    ) -> Result<u64, StoredError> {
+        Ok(self.reader.as_ref().map_or(Ok(0), |reader| reader.hourly(webhooks, day, take))?)
     }
 
     /// The next `max` places of a workspace's events before a position, newest first; also of events that the log no longer has.

@@ -7,6 +7,7 @@
 mod cells;
 mod explain;
 mod health;
+mod history;
 mod lists;
 mod look;
 mod page;
@@ -33,6 +34,7 @@ pub use explain::{Explanation, Verdict};
 use health::Old;
 pub(crate) use health::{Failing, Summary};
 pub use health::{Slot, WebhookHealth, WindowFigures};
+pub use history::{History, HistoryQuery, HistoryStep};
 pub use lists::{DeliveryFilter, EventFilter, LogFilter};
 pub use look::Look;
 pub use page::{Cursor, CursorError, ListName, Page, PageQuery, paginate, read_cursor};

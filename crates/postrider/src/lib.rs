@@ -62,8 +62,9 @@ pub use postrider_core::{
 };
 pub use postrider_engine::{
     AttemptDetail, ClockMode, Cursor, DeliveryDetail, DeliveryFilter, DeliveryRow, EventDetail, EventDraft,
-    EventFilter, EventSummary, Handle, LogEntry, LogFilter, MasterKey, NewKey, Page, PageQuery, ParseMasterKeyError,
-    Refused, ReplayCount, ReplayProgress, SavedWebhook, SentRequest, StartError, Stopped, Subject, TestReport,
+    EventFilter, EventSummary, Handle, History, HistoryQuery, HistoryStep, LogEntry, LogFilter, MasterKey, NewKey,
+    Page, PageQuery, ParseMasterKeyError, Pending, Refused, ReplayCount, ReplayProgress, SavedWebhook, SentRequest,
+    Slot, StartError, Statistics, Stopped, Subject, TestReport, WebhookHealth, WebhookSeries, WindowFigures,
     new_admin_key, public_key_text,
 };
 pub use postrider_log::LogKind;

@@ -15,12 +15,15 @@ use crate::entry::dormant::{Asleep, ByDue, Lane};
 use crate::entry::event::{EventOf, EventPlace};
 use crate::entry::head::Head;
 use crate::entry::id::fingerprint;
-use crate::entry::tally::{Summary, hour_of, hour_start};
+use crate::entry::tally::{Summary, hour_start};
 use crate::error::ReadError;
 use crate::identity::At;
 use crate::state::State;
 use crate::store;
 use crate::walk::Walk;
+
+/// Of hours of webhooks that were not asked for so many are passed over before the walk begins anew at the next one that was.
+const PASSED_MAX: usize = 256;
 
 /// One view of the store. While it lives, the end of a commit waits.
 pub struct Reader<'a> {
@@ -284,25 +287,39 @@ impl<'a> Reader<'a> {
         self.count_days(|day| count::<EventOf>(&day.disk, &day.events, from, to))
     }
 
-    /// What a webhook's attempts came to in each hour that begins from `since`'s hour on and before `until`, oldest first; hours without
-    /// any are left out.
+    /// What the attempts of these webhooks, in ascending order, came to in each hour of the day that `at` lies in: `take` is given each hour
+    /// in which a webhook had any, by webhook and hour. An attempt counts in the hour in which it was filed.
+    ///
+    /// Returns the first block of which nothing is counted. After a crash it may lie past W, where a day's own database was ahead.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn hourly(&self, webhook: WebhookId, since: Time, until: Time) -> Result<Vec<(Time, Summary)>, ReadError> {
-        let mut out = Vec::new();
-        for (number, _) in self.state.days.range(day_of(since)..=day_of(until)) {
-            let Some(day) = self.state.day(self.folder, *number)? else { continue };
-            let mut walk = Walk::up(&day.disk, &day.tallies, (webhook, hour_of(since)));
-            while let Some(found) = walk.next()?.filter(|found| found.webhook == webhook) {
-                let start = hour_start(found.hour);
-                if start >= until {
-                    break;
+    pub fn hourly(
+        &self,
+        webhooks: &[WebhookId],
+        at: Time,
+        mut take: impl FnMut(WebhookId, Time, &Summary),
+    ) -> Result<u64, ReadError> {
+        let covered = self.state.root.history.block;
+        let Some(day) = self.state.day(self.folder, day_of(at))? else { return Ok(covered) };
+        let end = covered.max(day.root.block);
+        let mut wanted = webhooks.iter().copied().peekable();
+        while let Some(next) = wanted.peek().copied() {
+            let mut walk = Walk::up(&day.disk, &day.tallies, (next, 0));
+            let mut passed = 0;
+            while passed < PASSED_MAX {
+                let Some(found) = walk.next()? else { return Ok(end) };
+                while wanted.next_if(|webhook| *webhook < found.webhook).is_some() {}
+                match wanted.peek() {
+                    None => return Ok(end),
+                    Some(webhook) if *webhook == found.webhook => {
+                        take(found.webhook, hour_start(found.hour), &found.summary)
+                    }
+                    Some(_) => passed += 1,
                 }
-                out.push((start, found.summary));
             }
         }
-        Ok(out)
+        Ok(end)
     }
 
     /// The days that may have records before a position, newest first, opened as they are reached.

@@ -51,6 +51,17 @@ fn figures_plots_calendar_and_the_worst_webhooks_are_there_and_follow() {
     browser.press("As a table");
     assert_eq!(browser.run("return [...document.querySelectorAll('details td')].at(-1).innerText", &[]), "30");
 
+    // What is read from the store is there once the page is loaded anew, and stays as it is while the rest follows.
+    assert_eq!(told("Attempts by the hour, for a week"), "");
+    browser.go("/dashboard/overview");
+    for title in ["Attempts by the hour, for a week", "Attempts by the day, for a month"] {
+        assert_eq!(told(title), "60 attempts, 30 of them succeeded");
+    }
+    browser.press("Days as a table");
+    let days = "return [...document.querySelectorAll('#history details[open] td[data-label=Failed]')].map((td) => Number(td.innerText))";
+    let failed = browser.run(days, &[]).as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    assert_eq!(failed, 30);
+
     // The same numbers on the first page and on the webhook's own.
     browser.go("/");
     let spark = "return [...document.querySelectorAll('.spark')].map((spark) => spark.getAttribute('aria-label'))";

@@ -125,7 +125,7 @@ impl<V: Visitor> FromRequestParts<Api> for Seen<V> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, PageError> {
         let who = visitor::<V>(&parts.headers, api)?;
         // The script asks for a page to renew parts of it, where a notice would be lost.
-        let is_renewal = parts.headers.contains_key(page::RENEWAL);
+        let is_renewal = page::is_renewal(&parts.headers);
         let take = || api.sessions().take_notice(&who.session().token, parts.uri.path());
         let notice = if is_renewal { None } else { take() };
         Ok(Seen { who, notice })

@@ -1,6 +1,7 @@
 //! The overview: how the workspace is doing, what waits for which attempt, when it will be tried, and which webhooks are worst off.
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use maud::{Markup, html};
 use postrider_core::Time;
@@ -8,25 +9,35 @@ use postrider_core::webhook::Webhook;
 use postrider_engine::{Pending, Slot, Statistics, WebhookHealth, WindowFigures};
 
 use super::access::{Member, Seen};
+use super::history;
 use super::page::{self, PageError};
-use super::parts::{maybe_time, percent};
+use super::parts::{maybe_time, moment, percent};
 use super::plot::{self, Ago, Bar, Line, Tone};
 use crate::error::ApiError;
 use crate::state::Api;
 
 /// Shows it.
-pub async fn show(State(api): State<Api>, Seen { who, notice }: Seen<Member>) -> Result<Response, PageError> {
+pub async fn show(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Seen { who, notice }: Seen<Member>,
+) -> Result<Response, PageError> {
     let found = api.handle().statistics(who.id()).await?;
     let statistics = found.ok_or_else(|| ApiError::not_found("workspace"))?;
+    let past = if page::is_renewal(&headers) {
+        html! {}
+    } else {
+        history::section(&api, who.id(), None).await?
+    };
     let body = html! {
         h1 { "Overview" }
         div #figures data-live {
             (figures(&statistics))
             div.plots {
                 (by_minute(&statistics))
-                (latency("How long attempts took, by the minute", &minutes_ago(), &statistics.minutes, statistics.now))
-                (attempts("Attempts by the quarter of an hour", &hours_ago(), &statistics.quarters, statistics.now, Vec::new()))
-                (latency("How long attempts took, by the quarter of an hour", &hours_ago(), &statistics.quarters, statistics.now))
+                (latency("How long attempts took, by the minute", &Ago::MINUTES, &statistics.minutes, statistics.now))
+                (attempts("Attempts by the quarter of an hour", &Ago::QUARTERS, &statistics.quarters, statistics.now, Vec::new()))
+                (latency("How long attempts took, by the quarter of an hour", &Ago::QUARTERS, &statistics.quarters, statistics.now))
             }
             h2 { "Pending" }
             (by_tier(&statistics.pending))
@@ -35,18 +46,9 @@ pub async fn show(State(api): State<Api>, Seen { who, notice }: Seen<Member>) ->
             h2 { "Worst webhooks" }
             (worst(&statistics.worst))
         }
+        (past)
     };
     Ok(page::member(&who, notice, "Overview", body))
-}
-
-/// The last hour, as an axis.
-pub fn minutes_ago() -> Ago {
-    Ago { from: -60.0, unit: "min" }
-}
-
-/// The last day, as an axis.
-pub fn hours_ago() -> Ago {
-    Ago { from: -24.0, unit: "h" }
 }
 
 fn figures(statistics: &Statistics) -> Markup {
@@ -69,21 +71,20 @@ fn figures(statistics: &Statistics) -> Markup {
 }
 
 fn by_minute(statistics: &Statistics) -> Markup {
-    let at = statistics.minutes.iter().map(|slot| middle(slot.start, 60_000, statistics.now, 60_000.0));
+    let at = statistics.minutes.iter().map(|slot| middle(slot.start, &Ago::MINUTES, statistics.now));
     let events = at.zip(&statistics.events).map(|(at, count)| (at, count.map(|count| count as f64))).collect();
     let events = Line { tone: Tone::Accent, points: events };
-    attempts("Attempts and events by the minute", &minutes_ago(), &statistics.minutes, statistics.now, vec![events])
+    attempts("Attempts and events by the minute", &Ago::MINUTES, &statistics.minutes, statistics.now, vec![events])
 }
 
 /// Attempts as bars, with lines over them that count events.
 pub fn attempts(title: &str, ago: &Ago, slots: &[Slot], now: Time, lines: Vec<Line>) -> Markup {
-    let (grain, unit) = grain(slots);
-    let ago_of = |time: u64| -((now.0 as f64 - time as f64) / unit);
+    let ago_of = |time: u64| -((now.0 as f64 - time as f64) / ago.unit_ms);
     let bars: Vec<_> = slots
         .iter()
         .map(|slot| Bar {
             from: ago_of(slot.start.0).max(ago.from),
-            to: ago_of(slot.start.0 + grain).min(0.0),
+            to: ago_of(slot.start.0 + ago.slot_ms).min(0.0),
             good: slot.figures.succeeded as f64,
             bad: (slot.figures.attempts - slot.figures.succeeded) as f64,
         })
@@ -103,14 +104,12 @@ pub fn attempts(title: &str, ago: &Ago, slots: &[Slot], now: Time, lines: Vec<Li
 
 /// Three percentiles over time.
 pub fn latency(title: &str, ago: &Ago, slots: &[Slot], now: Time) -> Markup {
-    let (grain, unit) = grain(slots);
     type Percentile = fn(&WindowFigures) -> Option<postrider_core::Millis>;
     let percentiles: [(Tone, &str, Percentile); 3] =
         [(Tone::Good, "p50", |f| f.p50), (Tone::Warm, "p95", |f| f.p95), (Tone::Bad, "p99", |f| f.p99)];
     let line = |(tone, _, of): &(Tone, &str, Percentile)| {
-        let point = |slot: &Slot| {
-            (middle(slot.start, grain, now, unit).max(ago.from), of(&slot.figures).map(|span| span.0 as f64))
-        };
+        let point =
+            |slot: &Slot| (middle(slot.start, ago, now).max(ago.from), of(&slot.figures).map(|span| span.0 as f64));
         Line { tone: *tone, points: slots.iter().map(point).collect() }
     };
     let lines = percentiles.each_ref().map(line);
@@ -126,16 +125,10 @@ pub fn latency(title: &str, ago: &Ago, slots: &[Slot], now: Time) -> Markup {
     plot::figure(title, &percentiles.map(|(tone, name, _)| (tone, name)), &told, &plot::chart(ago, &[], &lines, " ms"))
 }
 
-/// The length of a slot in ms, and of a unit of its axis.
-fn grain(slots: &[Slot]) -> (u64, f64) {
-    let grain = slots.get(1).map_or(60_000, |slot| slot.start.0 - slots[0].start.0);
-    (grain, if grain == 60_000 { 60_000.0 } else { 3_600_000.0 })
-}
-
 /// How many units ago the middle of a slot was.
-fn middle(start: Time, grain: u64, now: Time, unit: f64) -> f64 {
-    let middle = start.0 as f64 + grain as f64 / 2.0;
-    ((middle - now.0 as f64) / unit).min(0.0)
+fn middle(start: Time, ago: &Ago, now: Time) -> f64 {
+    let middle = start.0 as f64 + ago.slot_ms as f64 / 2.0;
+    ((middle - now.0 as f64) / ago.unit_ms).min(0.0)
 }
 
 fn by_tier(pending: &Pending) -> Markup {
@@ -178,19 +171,13 @@ fn coming(pending: &Pending) -> Markup {
                     thead { tr { th { "From (UTC)" } th { "Attempts" } } }
                     tbody {
                         @for (hour, count) in some() {
-                            tr { td data-label="From" { (hour_text(*hour)) } td data-label="Attempts" { (count) } }
+                            tr { td data-label="From" { (moment(*hour, 16)) } td data-label="Attempts" { (count) } }
                         }
                     }
                 }
             }
         }
     }
-}
-
-fn hour_text(hour: Time) -> Markup {
-    let full = hour.to_string();
-    let text = full.get(..16).unwrap_or(&full).replace('T', " ");
-    html! { time datetime=(full) { (text) } }
 }
 
 fn worst(webhooks: &[(std::sync::Arc<Webhook>, WebhookHealth)]) -> Markup {

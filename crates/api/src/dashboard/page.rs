@@ -16,6 +16,11 @@ pub const FORM_TOKEN: &str = "token";
 /// The header by which the script says that it renews parts of a page.
 pub const RENEWAL: &str = "postrider-renewal";
 
+/// Whether a page is asked for to renew parts of it: what is not among these need not be there.
+pub fn is_renewal(headers: &HeaderMap) -> bool {
+    headers.contains_key(RENEWAL)
+}
+
 /// Nothing but what comes from here; no script and no style within a page; nobody may frame it.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'";

@@ -18,6 +18,13 @@ pub fn time(at: Time) -> Markup {
     html! { time datetime=(full) title=(full) { (day) " " (clock) } }
 }
 
+/// The beginning of a time: so many characters of it, such as its day or its minute.
+pub fn moment(at: Time, chars: usize) -> Markup {
+    let full = at.to_string();
+    let text = full.get(..chars).unwrap_or(&full).replace('T', " ");
+    html! { time datetime=(full) { (text) } }
+}
+
 /// A time that may not be there.
 pub fn maybe_time(at: Option<Time>) -> Markup {
     html! { @match at { Some(at) => (time(at)), None => span.none { "–" } } }

@@ -72,10 +72,23 @@ pub struct Line {
     pub points: Vec<(f64, Option<f64>)>,
 }
 
-/// An axis: where it begins, and how its numbers are written. It ends at 0, which is now.
+/// An axis: where it begins, and how its numbers are written. It ends at 0, which is now. With it, how long a slot is that is drawn on it.
 pub struct Ago {
     pub from: f64,
     pub unit: &'static str,
+    pub unit_ms: f64,
+    pub slot_ms: u64,
+}
+
+impl Ago {
+    /// The last hour by the minute.
+    pub const MINUTES: Ago = Ago { from: -60.0, unit: "min", unit_ms: 60_000.0, slot_ms: 60_000 };
+    /// The last day by the quarter of an hour.
+    pub const QUARTERS: Ago = Ago { from: -24.0, unit: "h", unit_ms: 3_600_000.0, slot_ms: 900_000 };
+    /// The last week by the hour.
+    pub const HOURS: Ago = Ago { from: -7.0, unit: "d", unit_ms: 86_400_000.0, slot_ms: 3_600_000 };
+    /// The last month by the day.
+    pub const DAYS: Ago = Ago { from: -30.0, unit: "d", unit_ms: 86_400_000.0, slot_ms: 86_400_000 };
 }
 
 /// A drawing with its title, what its colours mean, and what it shows in words.
@@ -268,12 +281,12 @@ mod tests {
             .collect();
         let points = vec![(-3.0, Some(1.0)), (-2.0, None), (-1.0, Some(2.0)), (0.0, Some(1e6))];
         let lines = [Line { tone: Tone::Accent, points }];
-        let chart = chart(&Ago { from: -3.0, unit: "min" }, &bars, &lines, " ms");
+        let chart = chart(&Ago { from: -3.0, ..Ago::MINUTES }, &bars, &lines, " ms");
         is_whole(&chart);
         for part in ["var(--good)", "var(--bad)", "var(--link)", "<polyline", "<circle", "now", " ms"] {
             assert!(chart.0.contains(part), "{part} in {}", chart.0);
         }
-        is_whole(&super::chart(&Ago { from: -60.0, unit: "min" }, &[], &[], ""));
+        is_whole(&super::chart(&Ago::MINUTES, &[], &[], ""));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One webhook: its settings at a glance, its health, what can be done with it, and its delivery log.
 
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use maud::{Markup, html};
 use postrider_core::WebhookId;
@@ -13,11 +13,13 @@ use postrider_engine::{LogFilter, PageQuery, WebhookHealth, WebhookSeries, Windo
 
 use super::access::{Member, Seen};
 use super::form::{At, filter};
-use super::overview::{attempts as attempts_over_time, hours_ago, latency, minutes_ago};
+use super::history;
+use super::overview::{attempts as attempts_over_time, latency};
 use super::page::{self, PageError, faults, token};
 use super::parts::{
     attempts, choice, field, maybe_time, pager, percent, state, time, time_field, troubleshooting, type_field,
 };
+use super::plot::Ago;
 use super::webhooks::find;
 use super::words::Words;
 use crate::error::ApiError;
@@ -29,6 +31,7 @@ pub async fn show(
     State(api): State<Api>,
     At(id): At<WebhookId>,
     uri: Uri,
+    headers: HeaderMap,
     Seen { who, notice }: Seen<Member>,
 ) -> Result<Response, PageError> {
     let webhook = find(&api, who.id(), id)?;
@@ -48,6 +51,13 @@ pub async fn show(
         }
         Err(error) => faults(&error),
     };
+    // Whoever looks through the log has seen it.
+    let is_first = uri.query().is_none() && !page::is_renewal(&headers);
+    let past = if is_first {
+        history::section(&api, who.id(), Some(id)).await?
+    } else {
+        html! {}
+    };
     let body = html! {
         (head(&who, &webhook))
         @for warning in &warnings { p.warning { (warning) } }
@@ -56,6 +66,7 @@ pub async fn show(
             (figures(&health))
             @if health.day.attempts > 0 { (over_time(&series)) }
         }
+        (past)
         @if who.may_change() { (actions(&who, &webhook)) }
         h2 #deliveries { "Delivery log" }
         (filters(&who, &parameters))
@@ -167,7 +178,7 @@ fn figures(health: &WebhookHealth) -> Markup {
 /// The last hour where there was anything in it, else the last day.
 fn over_time(series: &WebhookSeries) -> Markup {
     let is_recent = series.minutes.iter().any(|slot| slot.figures.attempts > 0);
-    let (ago, slots) = if is_recent { (minutes_ago(), &series.minutes) } else { (hours_ago(), &series.quarters) };
+    let (ago, slots) = if is_recent { (Ago::MINUTES, &series.minutes) } else { (Ago::QUARTERS, &series.quarters) };
     let title = if is_recent { "Attempts by the minute" } else { "Attempts by the quarter of an hour" };
     html! {
         div.plots {

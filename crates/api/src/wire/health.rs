@@ -60,7 +60,7 @@ pub struct WindowView {
     #[schema(minimum = 0, maximum = 1, example = 0.95)]
     success_rate: Option<f64>,
     /// Milliseconds that half of the attempts did not exceed, failed ones included. Told exactly below 32 ms, from there at most a
-    /// sixteenth too high and never too low; null when there are no attempts.
+    /// sixteenth too high (in a `history` a quarter) and never too low; null when there are no attempts.
     #[schema(example = 42)]
     p50_ms: Option<u64>,
     /// The same for 95 of 100 attempts.

@@ -41,6 +41,16 @@ const WINDOW_COLUMNS: [Column; 7] = [
     ("p99 ms", "/p99Ms"),
 ];
 
+const SLOT_COLUMNS: [Column; 7] = [
+    ("from", "/start"),
+    ("attempts", "/attempts"),
+    ("failed", "/failed"),
+    ("success", "/successRate"),
+    ("p50 ms", "/p50Ms"),
+    ("p95 ms", "/p95Ms"),
+    ("p99 ms", "/p99Ms"),
+];
+
 /// Make, list, change and test webhooks of a workspace, and read their logs.
 #[derive(clap::Args)]
 pub struct Args {
@@ -80,6 +90,8 @@ enum Verb {
     Logs(Logs),
     /// Show what is pending, and how attempts went of late
     Health(Which),
+    /// Show what attempts came to by the hour or the day, for as long as they are kept
+    Stats(Stats),
     /// Replace the secret that requests are signed with, and show the new one once
     Rotate {
         #[command(flatten)]
@@ -134,6 +146,22 @@ struct Logs {
     paging: Paging,
 }
 
+#[derive(clap::Args)]
+struct Stats {
+    /// The webhook's id [default: all webhooks together]
+    #[arg(value_name = "WEBHOOK")]
+    id: Option<u64>,
+    /// hour or day
+    #[arg(long, value_name = "STEP", default_value = "hour")]
+    step: String,
+    /// From then on: an RFC 3339 time, or so long ago, such as 24h [default: 7 days, with --step day 30]
+    #[arg(long, value_name = "TIME", value_parser = args::moment)]
+    since: Option<String>,
+    /// Up to then: the same [default: now]
+    #[arg(long, value_name = "TIME", value_parser = args::moment)]
+    until: Option<String>,
+}
+
 /// # Errors
 /// [`Usage`] for what cannot be meant; else what the server says, or that it is not there.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -165,6 +193,10 @@ async fn answer(remote: &mut Remote, verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::Health(which) => {
             let health = remote.get(one(which).under("health")).await?;
             return show_health(remote, &health);
+        }
+        Verb::Stats(stats) => {
+            let told = remote.get(stats.ask()).await?;
+            return show_history(remote, &told);
         }
         Verb::Create(settings) => remote.post(all, &Value::Object(settings.members()?)).await?,
         Verb::Show(which) => remote.get(one(which)).await?,
@@ -210,6 +242,16 @@ impl Logs {
     }
 }
 
+impl Stats {
+    fn ask(&self) -> Ask {
+        let of = self.id.map_or_else(|| Ask::of("/v1"), |id| Ask::of("/v1/webhooks").under(id));
+        of.under("stats")
+            .with("step", Some(&self.step))
+            .with("since", self.since.as_ref())
+            .with("until", self.until.as_ref())
+    }
+}
+
 /// What came of a test, and whether that is a success.
 fn show_test(remote: &Remote, tried: &Answer) -> anyhow::Result<ExitCode> {
     remote.show(tried, &["success", "statusCode", "durationMs", "errorKind", "errorMessage"], &[])?;
@@ -223,11 +265,27 @@ fn show_health(remote: &Remote, health: &Answer) -> anyhow::Result<ExitCode> {
         &["windows"],
     )?;
     let windows = ["5m", "1h", "24h"].map(|name| {
-        let mut window = health.data()["windows"][name].clone();
+        let mut window = with_percent(&health.data()["windows"][name]);
         window["window"] = json!(name);
-        window["successRate"] = json!(window["successRate"].as_f64().map(|rate| format!("{:.2} %", rate * 100.0)));
         window
     });
     remote.list_part(&json!(windows), &WINDOW_COLUMNS)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those slots alone in which there was anything.
+fn show_history(remote: &Remote, told: &Answer) -> anyhow::Result<ExitCode> {
+    let history = &told.data()["history"];
+    remote.show_part(told, history, &["step", "keptSince"], &["slots"])?;
+    let slots = history["slots"].as_array().into_iter().flatten();
+    let slots: Vec<_> = slots.filter(|slot| slot["attempts"] != 0).map(with_percent).collect();
+    remote.list_part(&json!(slots), &SLOT_COLUMNS)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Figures as people read them.
+fn with_percent(figures: &Value) -> Value {
+    let mut figures = figures.clone();
+    figures["successRate"] = json!(figures["successRate"].as_f64().map(|rate| format!("{:.2} %", rate * 100.0)));
+    figures
 }

@@ -15,8 +15,8 @@ use crate::outgoing::{self, Secrets};
 use crate::shared::Shared;
 use crate::stored::StoredError;
 use crate::views::{
-    DeliveryFilter, DeliveryRow, EventFilter, Explanation, LogEntry, LogFilter, Look, Page, PageQuery, Statistics,
-    Subject, WebhookHealth, WebhookSeries,
+    DeliveryFilter, DeliveryRow, EventFilter, Explanation, History, HistoryQuery, LogEntry, LogFilter, Look, Page,
+    PageQuery, Statistics, Subject, WebhookHealth, WebhookSeries,
 };
 use crate::worker::headers_text;
 
@@ -214,6 +214,21 @@ impl Handle {
     /// When the views are too far behind, or its events cannot be counted.
     pub async fn statistics(&self, workspace: WorkspaceId) -> Result<Option<Statistics>, Refused> {
         self.look(move |look, handle| look.statistics(workspace, handle.0.clock.now())).await
+    }
+
+    /// What the attempts of a webhook, or of all webhooks of a workspace, came to by the hour or the day, for as long as they are kept; `None`
+    /// when there is no such webhook or workspace.
+    ///
+    /// # Errors
+    /// When the query asks for nothing or too much, the views are too far behind, or what happened earlier cannot be read.
+    pub async fn history(
+        &self,
+        workspace: WorkspaceId,
+        webhook: Option<WebhookId>,
+        query: HistoryQuery,
+    ) -> Result<Option<History>, Refused> {
+        let span = query.span(self.0.clock.now()).map_err(Refused::Invalid)?;
+        self.look(move |look, _| look.history(workspace, webhook, span)).await
     }
 
     /// Unfinished deliveries of all webhooks by tier: as many attempts of their present schedule have failed as the place in the list says.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use postrider_core::delivery::Cell;
 use postrider_core::event::Event;
 use postrider_core::fact::{Fact, Record};
-use postrider_core::{DeliveryKey, Position};
+use postrider_core::{DeliveryKey, Position, Time};
 use postrider_log::{Block, codec};
 
 use super::StoredError;
@@ -47,6 +47,20 @@ impl Facts {
     /// The log's first block.
     pub fn first(&self) -> u64 {
         self.log.first()
+    }
+
+    /// See [`Stored::begin`](super::Stored::begin).
+    pub fn begin(&self) -> Result<Option<Time>, StoredError> {
+        loop {
+            let first = self.first();
+            match self.block(first)? {
+                _ if first == 0 => return Ok(None),
+                Some(block) => return Ok(Some(block.time())),
+                None if self.first() == first => return Err(StoredError::Strange(Position::new(first, 0))),
+                // The log has let go of it meanwhile.
+                None => {}
+            }
+        }
     }
 
     /// The fact at a position; `None` when the log no longer has it, or has nothing there.

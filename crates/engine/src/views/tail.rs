@@ -190,6 +190,11 @@ impl Tail {
         let places = self.attempts.range((webhook, Position::default())..(webhook, before.unwrap_or(LAST)));
         places.rev().take(max).map(|(_, place)| *place).collect()
     }
+
+    /// The next `max` attempts of a webhook from a position on, oldest first.
+    pub fn attempts_up(&self, webhook: WebhookId, from: Position, max: usize) -> Vec<AttemptPlace> {
+        self.attempts.range((webhook, from)..(webhook, LAST)).take(max).map(|(_, place)| *place).collect()
+    }
 }
 
 /// Behind every position that a log comes to.

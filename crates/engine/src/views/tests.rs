@@ -156,9 +156,11 @@ impl Scene {
             self.check_events(*workspace)?;
             self.check_deliveries(*workspace)?;
             self.check_one_by_one(*workspace)?;
+            self.check_history(*workspace, None)?;
         }
         for (workspace, webhook) in &self.stage.webhooks {
             self.check_logs(*workspace, *webhook)?;
+            self.check_history(*workspace, Some(*webhook))?;
         }
         Ok(())
     }
@@ -244,6 +246,40 @@ impl Scene {
             let found = paged(ListName::Logs, |query| self.look().logs(workspace, webhook, &filter, query))?;
             let found: Vec<_> = found.into_iter().map(|entry| (entry.position, entry.attempt)).collect();
             assert_eq!(found, expected, "{filter:?}");
+        }
+        Ok(())
+    }
+
+    /// Exactly what the records say, but for the hour in which the log begins: the store may remember more of that.
+    fn check_history(&self, workspace: WorkspaceId, of: Option<WebhookId>) -> Result<(), StoredError> {
+        let directory = &self.stage.kernel.directory;
+        let is_there = |webhook: &WebhookId| directory.webhook(*webhook).is_some();
+        let ended = self.stage.records.iter().filter_map(|record| match &record.fact {
+            Fact::AttemptFinished { cell, attempt, .. } => Some((record.time.0, cell, attempt)),
+            _ => None,
+        });
+        let is_of = |cell: &Cell| cell.workspace == workspace && of.is_none_or(|webhook| webhook == cell.webhook);
+        let ended: Vec<_> = ended.filter(|(_, cell, _)| is_of(cell) && is_there(&cell.webhook)).collect();
+        for step in HistoryStep::ALL {
+            let since = Some(Time(self.stage.now.0.saturating_sub(700 * step.len_ms())));
+            let span = HistoryQuery { step, since, until: None }.span(self.stage.now).unwrap();
+            let Some(history) = self.look().history(workspace, of, span)? else {
+                assert!(of.is_some_and(|webhook| !is_there(&webhook)));
+                continue;
+            };
+            let begin = (self.stage.reader.first() > 0).then(|| self.stage.records[0].time);
+            assert_eq!(history.kept_since, begin);
+            for slot in &history.slots {
+                let end = slot.start.0 + step.len_ms();
+                let within: Vec<_> = ended.iter().filter(|(at, ..)| (slot.start.0..end).contains(at)).collect();
+                let good = within.iter().filter(|(.., attempt)| attempt.outcome == Outcome::Succeeded).count() as u64;
+                let told = (slot.figures.attempts, slot.figures.succeeded);
+                match begin.filter(|begin| slot.start <= *begin) {
+                    Some(_) => assert!(told.0 >= within.len() as u64 && told.1 >= good, "{told:?}"),
+                    None => assert_eq!(told, (within.len() as u64, good)),
+                }
+                assert!(begin.is_none_or(|begin| begin.0 < end), "what is gone is left out");
+            }
         }
         Ok(())
     }

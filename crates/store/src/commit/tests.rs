@@ -2,7 +2,10 @@
 
 use std::io;
 
+use postrider_core::fact::{Fact, Record};
+
 use super::*;
+use crate::day::day_of;
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -29,6 +32,29 @@ fn go_on(world: &mut World, round: u64) {
     }
     world.end_block();
     world.now += DAY_MS / 2;
+}
+
+/// The attempts of each day: those in the store, and those that lie behind the block up to which the day says that it counts.
+fn counted(store: &crate::Store, world: &World) -> HashMap<u32, u64> {
+    let webhooks: Vec<_> = (1..=support::WEBHOOKS).map(WebhookId).collect();
+    let mut days = attempted(world, |_| true);
+    for (day, count) in &mut days {
+        *count = 0;
+        let at = Time(u64::from(*day) * DAY_MS);
+        let end = store.read().hourly(&webhooks, at, |_, _, summary| *count += summary.attempts()).expect("reads");
+        *count += attempted(world, |record| record.position.block() >= end).get(day).copied().unwrap_or(0);
+    }
+    days
+}
+
+/// Attempts by day, those of the records that are meant.
+fn attempted(world: &World, is_meant: impl Fn(&Record) -> bool) -> HashMap<u32, u64> {
+    let mut days = HashMap::new();
+    let finished = |record: &&Record| matches!(record.fact, Fact::AttemptFinished { .. });
+    for record in world.records.iter().filter(finished).filter(|record| is_meant(record)) {
+        *days.entry(day_of(record.time)).or_default() += 1;
+    }
+    days
 }
 
 #[test]
@@ -69,6 +95,11 @@ fn a_crash_between_any_two_databases_is_mended_by_a_replay() {
         assert_eq!((opened.at.pending, opened.at.history), (world.mark(), before.history));
         let pending = given_pending(&opened.store.read(), 50).expect("reads");
         assert_eq!(pending.asleep, expected(&world.records, world.block, 0).asleep);
+        assert_eq!(
+            counted(&opened.store, &world),
+            attempted(&world, |_| true),
+            "after a crash behind {steps} databases"
+        );
         go_on(&mut world, 6);
         world.records.iter().for_each(|record| opened.writer.take(Part::Both, record).expect("taken"));
         opened.writer.commit(Part::Both, world.mark(), None).expect("committed");

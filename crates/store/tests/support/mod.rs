@@ -389,6 +389,28 @@ pub fn expected(records: &[Record], block: u64, first_day: u64) -> Answers {
     answers
 }
 
+/// By day: of all webhooks, and of every other one, between which there are others.
+fn read_hours(reader: &Reader<'_>, answers: &mut Answers) -> Result<(), postrider_store::ReadError> {
+    let all: Vec<_> = (1..=WEBHOOKS).map(WebhookId).collect();
+    let some: Vec<_> = all.iter().copied().step_by(2).collect();
+    answers.hours = all.iter().map(|webhook| (*webhook, Vec::new())).collect();
+    let last = answers.attempts.values().flatten().map(|attempt| attempt.time.0).max().unwrap_or(START);
+    for day in START / DAY_MS..=last / DAY_MS {
+        let mut found = Vec::new();
+        let mut note = |webhook, start, summary: &Summary| found.push((webhook, start, outcomes(summary)));
+        assert!(reader.hourly(&all, Time(day * DAY_MS + 1), &mut note)? >= reader.at().history.block);
+        let mut found_again = Vec::new();
+        let mut note = |webhook, start, summary: &Summary| found_again.push((webhook, start, outcomes(summary)));
+        reader.hourly(&some, Time(day * DAY_MS), &mut note)?;
+        assert!(found.iter().filter(|(webhook, ..)| some.contains(webhook)).eq(&found_again));
+        for (webhook, start, counts) in found {
+            assert_eq!(start.0 / DAY_MS, day);
+            answers.hours.entry(webhook).or_default().push((start, counts));
+        }
+    }
+    Ok(())
+}
+
 /// The answers that the store gives, page by page. `keys` are the deliveries to ask for.
 pub fn given(
     reader: &Reader<'_>,
@@ -417,9 +439,8 @@ pub fn given(
         }
         assert_eq!(reader.attempts_len(webhook)?, all.len() as u64);
         answers.attempts.insert(webhook, all);
-        let hours = reader.hourly(webhook, Time(0), Time(u64::MAX / 2))?;
-        answers.hours.insert(webhook, hours.iter().map(|(start, summary)| (*start, outcomes(summary))).collect());
     }
+    read_hours(reader, &mut answers)?;
     for number in 0..WORKSPACES {
         let workspace = workspace(number);
         let mut all: Vec<EventPlace> = Vec::new();

@@ -26,7 +26,7 @@ pub struct WindowFigures {
     /// Of these, those that were answered with a 2xx.
     pub succeeded: u64,
     /// Half of them took no longer, failed ones included; `None` without an attempt. Exact below 32 ms, from there at most a sixteenth too
-    /// high, never too low.
+    /// high, never too low; less exact in a [`History`](super::super::History).
     pub p50: Option<Millis>,
     /// The same for 95 of 100.
     pub p95: Option<Millis>,
@@ -34,7 +34,8 @@ pub struct WindowFigures {
     pub p99: Option<Millis>,
 }
 
-/// What came of the attempts that began in one minute, or in one quarter of an hour.
+/// What came of the attempts that began in one minute, or in one quarter of an hour; in a [`History`](super::super::History), of those that
+/// ended in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// When it begins.
