@@ -29,7 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::{ApiError, Code};
 
-pub use metrics::{PrometheusHandle, RecorderError, install_recorder};
+pub use crate::metrics::{PrometheusHandle, RecorderError, install_recorder};
 pub use serve::serve;
 pub use state::{Api, ApiOptions};
 pub use tls::{Tls, TlsError};

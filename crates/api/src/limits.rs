@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
+use postrider_core::Millis;
+
 /// Connections that are open at once; more wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// From a connection to the end of its TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// From so long before its end on a certificate is warned of,
+pub const CERTIFICATE_MONTH: Millis = Millis::from_secs(30 * 24 * 3600);
+/// again when so little is left,
+pub const CERTIFICATE_WEEK: Millis = Millis::from_secs(7 * 24 * 3600);
+/// and in between and after its end this often.
+pub const CERTIFICATE_TOLD_EVERY: Millis = Millis::from_secs(24 * 3600);
 /// A request's head has to be there within this time of the connection being idle. It bounds idle keep-alive as well.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A request's body has to be there within this time.

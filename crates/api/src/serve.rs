@@ -21,7 +21,7 @@ use crate::error::{ApiError, Code};
 use crate::limits::{CONNECTIONS_MAX, HEAD_TIMEOUT, METRICS_UPKEEP, SHUTDOWN_GRACE};
 use crate::metrics::PrometheusHandle;
 use crate::state::{Api, ApiOptions};
-use crate::tls::{Greeted, Tls};
+use crate::tls::{Greeted, Tls, tell_expiry};
 
 /// Serves the API until `shutdown` is ready; then takes no more connections, lets requests that have begun end for a few seconds, and
 /// returns when no connection is left. With [`ApiOptions::tls`] it speaks https, else http. From the call on nothing is delivered to where `listener` listens.
@@ -32,11 +32,13 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, s
     }
     let metrics = options.metrics.clone();
     let api = Api::new(handle, options);
-    let door = Door { tls: api.options().tls.clone(), router: crate::router(api.clone()) };
+    let tls = api.options().tls.clone();
+    let door = Door { tls: tls.clone(), router: crate::router(api.clone()) };
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
-    let upkeep = keep_up(metrics);
+    // Neither ever ends.
+    let upkeep = async { tokio::join!(keep_up(metrics), tell_expiry(tls)) };
     tokio::pin!(shutdown, upkeep);
     loop {
         let next = async {
@@ -47,7 +49,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, s
         let (slot, stream) = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            () = &mut upkeep => continue,
+            _ = &mut upkeep => continue,
             Some(_) = connections.join_next() => continue,
             accepted = next => accepted,
         };

@@ -1,10 +1,14 @@
 //! TLS on the server's own port: a certificate with its key, and another pair in its place while the server runs.
 //!
-//! It reads no files; whoever has the pair says when there is a new one. HTTP/1.1 is what is spoken inside, and ALPN says so.
+//! It reads no files; whoever has the pair says when there is a new one. It knows until when the certificate is good, and says so in time. HTTP/1.1 is what is spoken inside, and ALPN says so.
+
+mod expiry;
+mod validity;
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use postrider_core::Time;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::{InconsistentKeys, ServerConfig};
@@ -15,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::limits::TLS_HANDSHAKE_TIMEOUT;
+pub(crate) use expiry::tell as tell_expiry;
 
 /// Why a certificate and its key cannot be served with.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +43,14 @@ pub enum TlsError {
 
 /// What is begun TLS with. Cheap to clone; all clones have the same pair.
 #[derive(Clone)]
-pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+pub struct Tls(Arc<RwLock<Served>>);
+
+/// A pair as it is served with.
+struct Served {
+    config: Arc<ServerConfig>,
+    /// When the first certificate of the chain ends.
+    expires: Option<Time>,
+}
 
 /// What a client has begun with.
 pub(crate) enum Greeted {
@@ -56,7 +68,7 @@ impl Tls {
     /// # Errors
     /// What is wrong with the pair.
     pub fn new(certificate: &str, key: &SecretString) -> Result<Tls, TlsError> {
-        Ok(Tls(Arc::new(RwLock::new(config(certificate, key)?))))
+        Ok(Tls(Arc::new(RwLock::new(served(certificate, key)?))))
     }
 
     /// Serves with another pair from now on, in each handshake that begins later; open connections stay, and no session of before is
@@ -65,14 +77,19 @@ impl Tls {
     /// # Errors
     /// What is wrong with the pair. The one of before stays then.
     pub fn replace(&self, certificate: &str, key: &SecretString) -> Result<(), TlsError> {
-        let config = config(certificate, key)?;
-        *self.0.write() = config;
+        let served = served(certificate, key)?;
+        *self.0.write() = served;
         Ok(())
+    }
+
+    /// When the first certificate of the chain expires; `None` where that cannot be read.
+    pub fn expires_at(&self) -> Option<Time> {
+        self.0.read().expires
     }
 
     /// Waits for a client's first byte and, where that begins a handshake, for its end: both together within the time that they may take.
     pub(crate) async fn greet(&self, stream: TcpStream) -> Greeted {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.0.read()));
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.0.read().config));
         let greeted = timeout(TLS_HANDSHAKE_TIMEOUT, async {
             let mut first = [0];
             match stream.peek(&mut first).await {
@@ -102,12 +119,13 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-fn config(certificate: &str, key: &SecretString) -> Result<Arc<ServerConfig>, TlsError> {
+fn served(certificate: &str, key: &SecretString) -> Result<Served, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
     let chain = chain.map_err(TlsError::CertificatePem)?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate);
     }
+    let expires = chain.iter().filter_map(|certificate| validity::not_after(certificate)).min();
     let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes()).map_err(|_| TlsError::NoKey)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -119,5 +137,5 @@ fn config(certificate: &str, key: &SecretString) -> Result<Arc<ServerConfig>, Tl
             error => TlsError::Pair(error),
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Served { config: Arc::new(config), expires })
 }

@@ -12,6 +12,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+pub const DAY_SECONDS: u64 = 24 * 3600;
+
+/// Since 1970.
+#[allow(clippy::disallowed_methods, reason = "certificates end by the wall clock")]
+pub fn now() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
+}
 
 /// Signs certificates for this machine.
 pub struct Authority {
@@ -36,8 +43,15 @@ impl Authority {
     }
 
     pub fn issue(&self) -> Pair {
+        self.issue_until(now() + Duration::from_secs(365 * DAY_SECONDS))
+    }
+
+    /// One that expires then, a time since 1970.
+    pub fn issue_until(&self, end: Duration) -> Pair {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use client::{Authority, Secure, plain};
+use client::{Authority, DAY_SECONDS, Secure, now, plain};
 use postrider_tests::{Server, binary, within};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -164,6 +164,35 @@ fn a_bad_new_certificate_is_told_and_the_old_one_stays() {
     other.write(stage.folder.path());
     stage.hangup();
     within(Duration::from_secs(5), "the good one", || (stage.connect().certificate() == other.der()).then_some(()));
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_and_so_is_the_one_that_takes_its_place() {
+    let stage = Stage::new();
+    stage.wait_for_line("the certificate is good until then");
+    let left = || {
+        let text = stage.connect().get("/metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix("postrider_certificate_expiry_seconds "));
+        line.unwrap_or_else(|| panic!("{text}")).parse::<f64>().unwrap()
+    };
+    let year = 365.0 * DAY_SECONDS as f64;
+    assert!((year - 600.0..=year).contains(&left()), "{}", left());
+
+    let put = |days: u64, line: &str| {
+        stage.authority.issue_until(now() + Duration::from_secs(days * DAY_SECONDS + 3600)).write(stage.folder.path());
+        stage.hangup();
+        stage.wait_for_line(line);
+    };
+    put(20, "the certificate expires soon");
+    let day = DAY_SECONDS as f64;
+    assert!((20.0 * day..20.1 * day).contains(&left()), "{}", left());
+    put(5, "days=5");
+    // One that is over already is served as well: nothing better is there.
+    stage.authority.issue_until(now() - Duration::from_secs(60)).write(stage.folder.path());
+    stage.hangup();
+    stage.wait_for_line("the certificate has expired");
+    put(90, "days=90");
+    assert!(left() > 89.0 * day);
 }
 
 #[test]

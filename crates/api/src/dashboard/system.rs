@@ -3,21 +3,23 @@
 use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
+use postrider_core::Time;
 use postrider_core::policy::format_delay;
 use postrider_core::profile::{EventTypes, Profile, Terminal};
 use postrider_engine::EngineFigures;
 
 use super::access::{Operator, Seen};
 use super::page;
-use super::parts::size;
+use super::parts::{maybe_time, size};
 use crate::state::Api;
+use crate::tls::Tls;
 
 /// Shows it.
 pub async fn show(State(api): State<Api>, Seen { who, notice }: Seen<Operator>) -> Response {
     let handle = api.handle();
     let body = html! {
         h1 { "Server" }
-        (figures(&handle.figures()))
+        (figures(&handle.figures(), api.options().tls.as_ref().map(Tls::expires_at)))
         h2 { "Where deliveries may go" }
         (egress(&api))
         h2 { "Profiles" }
@@ -27,7 +29,8 @@ pub async fn show(State(api): State<Api>, Seen { who, notice }: Seen<Operator>) 
     page::operator(&who, notice, "Server", body)
 }
 
-fn figures(figures: &EngineFigures) -> Markup {
+/// `expires` says until when the certificate is good, where there is one.
+fn figures(figures: &EngineFigures, expires: Option<Option<Time>>) -> Markup {
     let pending: u64 = figures.pending_by_tier.iter().sum();
     let behind = figures.log_end.saturating_sub(figures.covered);
     html! {
@@ -48,6 +51,9 @@ fn figures(figures: &EngineFigures) -> Markup {
             div { dt { "Log on disk" } dd { (size(figures.log_bytes)) } }
             div { dt { "Log, blocks" } dd { (figures.log_first) " to " (figures.log_end) } }
             div { dt { "Store, blocks behind" } dd { (behind) } }
+            @if let Some(expires) = expires {
+                div { dt { "Certificate good until (UTC)" } dd { (maybe_time(expires)) } }
+            }
             div { dt { "Deliveries in the store" } dd { @match figures.in_store { Some(count) => (count), None => span.none { "no store" } } } }
         }
     }

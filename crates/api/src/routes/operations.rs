@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 
 use crate::envelope::{self, One};
 use crate::error::{ApiError, Code, ErrorBody};
-use crate::metrics::PrometheusHandle;
+use crate::metrics::{PrometheusHandle, tell_certificate};
 use crate::state::Api;
+use crate::tls::Tls;
 
 /// How the process is.
 #[derive(Serialize, ToSchema)]
@@ -54,6 +55,9 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     let recorder = api.options().metrics.as_ref();
     if recorder.is_some() {
         api.handle().tell_levels();
+        if let Some(expires) = api.options().tls.as_ref().and_then(Tls::expires_at) {
+            tell_certificate(expires);
+        }
     }
     let text = recorder.map(PrometheusHandle::render).unwrap_or_default();
     typed("text/plain; version=0.0.4; charset=utf-8", text)
