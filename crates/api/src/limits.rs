@@ -16,6 +16,20 @@ pub const CERTIFICATE_WEEK: Millis = Millis::from_secs(7 * 24 * 3600);
 pub const CERTIFICATE_TOLD_EVERY: Millis = Millis::from_secs(24 * 3600);
 /// A request's head has to be there within this time of the connection being idle. It bounds idle keep-alive as well.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests at once on one connection of HTTP/2.
+pub const STREAMS_MAX: u32 = 32;
+/// And on all of them together, each until its answer is sent: as many as connections of HTTP/1.1 can have. Those beyond get 503.
+pub const REQUESTS_MAX: usize = CONNECTIONS_MAX;
+/// The fields of a head of HTTP/2, with 32 bytes more for each.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// What a client of HTTP/2 may send ahead of what is read, on a connection.
+pub const WINDOW_BYTES: u32 = 256 * 1024;
+/// An answer by HTTP/2 is sent in pieces of so many bytes,
+pub const PIECE_BYTES_MAX: usize = 16 * 1024;
+/// and so much of it at most lies between it and the socket.
+pub const SEND_BYTES_MAX: usize = 64 * 1024;
+/// Requests on one connection of HTTP/2 that the client may give up before it is told to open another one.
+pub const GIVEN_UP_MAX: usize = 100;
 /// A request's body has to be there within this time.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// No pause between two pieces of a body may be longer.

@@ -1,5 +1,7 @@
 //! The server: connections in bounds of number and time, and an orderly end.
 
+mod http2;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +18,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
 use crate::error::{ApiError, Code};
-use crate::limits::{CONNECTIONS_MAX, HEAD_TIMEOUT, METRICS_UPKEEP, SHUTDOWN_GRACE};
+use crate::limits::{CONNECTIONS_MAX, HEAD_TIMEOUT, METRICS_UPKEEP, REQUESTS_MAX, SHUTDOWN_GRACE};
 use crate::metrics::PrometheusHandle;
 use crate::state::{Api, ApiOptions};
-use crate::tls::{Greeted, Tls, tell_expiry};
+use crate::tls::{Greeted, HTTP2, Tls, tell_expiry};
 
 /// Serves the API until `shutdown` is ready; then takes no more connections, lets requests that have begun end for a few seconds, and
 /// returns when no connection is left. With [`ApiOptions::tls`] it speaks https, else http. From the call on nothing is delivered to where `listener` listens.
@@ -33,7 +36,8 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: ApiOptions, s
     let metrics = options.metrics.clone();
     let api = Api::new(handle, options);
     let tls = api.options().tls.clone();
-    let door = Door { tls: tls.clone(), router: crate::router(api.clone()) };
+    let requests = Arc::new(Semaphore::new(REQUESTS_MAX));
+    let door = Door { tls: tls.clone(), router: crate::router(api.clone()), requests };
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -99,6 +103,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 struct Door {
     tls: Option<Tls>,
     router: Router,
+    /// One permit for each request of HTTP/2.
+    requests: Arc<Semaphore>,
 }
 
 impl Door {
@@ -113,11 +119,19 @@ impl Door {
             _ = stopping.changed() => return,
         };
         match greeted {
+            Greeted::Tls(session) if is_http2(&session) => {
+                http2::connection(*session, self.router, self.requests, stopping).await;
+            }
             Greeted::Tls(session) => connection(*session, self.router, stopping).await,
             Greeted::Plain(stream) => connection(stream, Router::new().fallback(speak_tls), stopping).await,
             Greeted::Nothing => {}
         }
     }
+}
+
+/// Whether the two have agreed on it.
+fn is_http2(session: &TlsStream<TcpStream>) -> bool {
+    session.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
 /// To whoever speaks plain http where TLS is spoken.

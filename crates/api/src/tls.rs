@@ -1,6 +1,7 @@
 //! TLS on the server's own port: a certificate with its key, and another pair in its place while the server runs.
 //!
-//! It reads no files; whoever has the pair says when there is a new one. It knows until when the certificate is good, and says so in time. HTTP/1.1 is what is spoken inside, and ALPN says so.
+//! It reads no files; whoever has the pair says when there is a new one. It knows until when the certificate is good, and says so in time. By ALPN the
+//! client chooses what is spoken inside: HTTP/2, or HTTP/1.1, which is also for those who do not say.
 
 mod expiry;
 mod validity;
@@ -20,6 +21,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::limits::TLS_HANDSHAKE_TIMEOUT;
 pub(crate) use expiry::tell as tell_expiry;
+
+/// How ALPN calls HTTP/2.
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// Why a certificate and its key cannot be served with.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +140,6 @@ fn served(certificate: &str, key: &SecretString) -> Result<Served, TlsError> {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Mismatch,
             error => TlsError::Pair(error),
         })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(Served { config: Arc::new(config), expires })
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy does not take helpers of tests for tests")]
 
 mod client;
+mod http2;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -41,7 +42,7 @@ impl Stage {
 
     /// A new connection, of a client that has never been there.
     fn connect(&self) -> Secure {
-        Secure::open(&self.authority.trusting(), self.port())
+        Secure::open(&self.authority.trusting(&[b"http/1.1"]), self.port())
     }
 
     fn hangup(&self) {
@@ -70,7 +71,17 @@ fn what_is_served_is_https_alone() {
     let stage = Stage::new();
     assert!(stage.server.base().starts_with("https://127.0.0.1:"), "{}", stage.server.base());
     let mut connection = stage.connect();
-    assert_eq!(connection.protocol(), Some(&b"http/1.1"[..]), "the one that the server speaks, of two");
+    assert_eq!(connection.protocol(), Some(&b"http/1.1"[..]));
+    let chosen = |protocols: &[&[u8]]| {
+        let mut connection = Secure::open(&stage.authority.trusting(protocols), stage.port());
+        let protocol = connection.protocol().map(<[u8]>::to_vec);
+        if protocol.as_deref() != Some(b"h2") {
+            assert!(connection.get("/healthz").starts_with("HTTP/1.1 200 "));
+        }
+        protocol
+    };
+    assert_eq!(chosen(&[b"http/1.1", b"h2"]).as_deref(), Some(&b"h2"[..]), "of two");
+    assert_eq!(chosen(&[]), None, "who does not say speaks HTTP/1.1");
     assert!(connection.get("/healthz").starts_with("HTTP/1.1 200 "));
     // The same connection, and a cookie that never goes out in the clear.
     let form = "content-type: application/x-www-form-urlencoded\r\n";
@@ -129,7 +140,7 @@ fn a_new_certificate_counts_for_new_connections_and_cuts_none_off() {
     assert_ne!(first, second.der());
 
     // Without being told; and a client that could resume its session gets the new one as well.
-    let resuming = stage.authority.trusting();
+    let resuming = stage.authority.trusting(&[b"http/1.1"]);
     Secure::open(&resuming, stage.port()).get("/healthz");
     let third = stage.authority.issue();
     third.write(stage.folder.path());
