@@ -17,15 +17,6 @@ pub(crate) fn failure(kind: ErrorKind, words: impl Display) -> Failure {
     Failure { kind, message: format!("{}: {words}", kind.as_str()).into() }
 }
 
-/// The deadline of the whole attempt passed.
-pub(crate) fn timeout(limit: Duration) -> Failure {
-    let limit = seconds(limit);
-    failure(
-        ErrorKind::Timeout,
-        format_args!("no complete answer within {limit}; answer 2xx first and process afterwards"),
-    )
-}
-
 /// The request may have been written, and no complete head came back.
 pub(crate) fn broken_exchange(error: &hyper::Error) -> Failure {
     // Hyper tells a client of this in words only. Were they to change, the kind would stay and the sentence be the general one.

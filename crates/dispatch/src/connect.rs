@@ -15,8 +15,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::classify::{failure, seconds};
+use crate::classify::failure;
 use crate::limits::{ADDRESSES_TRIED_MAX, CONNECT_MAX};
+use crate::stage::{Progress, Stage};
 use crate::tls::{HTTP2, handshake_failure};
 use crate::{AddressPolicy, Target};
 
@@ -29,48 +30,44 @@ pub(crate) async fn connect(
     addresses: &[SocketAddr],
     policy: &AddressPolicy,
     tls: &Arc<ClientConfig>,
+    progress: &Progress,
 ) -> Result<Stream, Failure> {
     let addresses = &addresses[..addresses.len().min(ADDRESSES_TRIED_MAX)];
     let until = Instant::now() + CONNECT_MAX;
-    match timeout_at(until, connect_any(target, addresses, policy, tls, until)).await {
-        Ok(connected) => connected,
-        Err(_) => Err(not_connected(target, &io::Error::from(io::ErrorKind::TimedOut))),
-    }
+    let stream = match timeout_at(until, connect_any(target, addresses, until, progress)).await {
+        Ok(stream) => stream?,
+        Err(_) => return Err(progress.overdue(target, CONNECT_MAX)),
+    };
+    let session = timeout_at(until, secure(target, stream, policy, tls, progress)).await;
+    session.unwrap_or_else(|_| Err(progress.overdue(target, CONNECT_MAX)))
 }
 
 /// The addresses in order. Each but the last gets its share of the time that is left, so that a silent one does not use it up.
 async fn connect_any(
     target: &Target,
     addresses: &[SocketAddr],
-    policy: &AddressPolicy,
-    tls: &Arc<ClientConfig>,
     until: Instant,
-) -> Result<Stream, Failure> {
+    progress: &Progress,
+) -> Result<TcpStream, Failure> {
+    progress.begin(Stage::Connection);
     let mut last_error = io::Error::from(io::ErrorKind::NotFound);
     for (index, address) in addresses.iter().enumerate() {
         let left = (addresses.len() - index) as u32;
         let share = Instant::now() + until.saturating_duration_since(Instant::now()) / left;
         match timeout_at(share, connect_one(*address)).await {
-            Ok(Ok(stream)) => return secure(target, stream, policy, tls).await,
+            Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last_error = error,
             Err(_) => last_error = io::Error::from(io::ErrorKind::TimedOut),
         }
     }
-    Err(not_connected(target, &last_error))
-}
-
-/// Out of time or out of addresses; `error` is the last one's.
-fn not_connected(target: &Target, error: &io::Error) -> Failure {
-    let origin = target.origin();
-    if error.kind() == io::ErrorKind::TimedOut {
-        let limit = seconds(CONNECT_MAX);
-        let advice = "check that the receiver is up and its firewall lets this in";
-        return failure(ErrorKind::Timeout, format_args!("no connection to {origin} within {limit}; {advice}"));
+    if last_error.kind() == io::ErrorKind::TimedOut {
+        return Err(progress.overdue(target, CONNECT_MAX));
     }
-    failure(
+    let origin = target.origin();
+    Err(failure(
         ErrorKind::Connect,
-        format_args!("no connection to {origin} ({error}); check that the receiver is up and listens there"),
-    )
+        format_args!("no connection to {origin} ({last_error}); check that the receiver is up and listens there"),
+    ))
 }
 
 #[allow(
@@ -93,12 +90,14 @@ async fn secure(
     stream: TcpStream,
     policy: &AddressPolicy,
     tls: &Arc<ClientConfig>,
+    progress: &Progress,
 ) -> Result<Stream, Failure> {
     let peer = stream.peer_addr().map_err(|error| failure(ErrorKind::Connect, error))?;
     policy.check(peer).map_err(|refused| failure(ErrorKind::BlockedAddress, refused))?;
     let Some(name) = &target.server_name else {
         return Ok(Stream::new(Socket::Plain(stream), peer));
     };
+    progress.begin(Stage::Session);
     match TlsConnector::from(Arc::clone(tls)).connect(name.clone(), stream).await {
         Ok(session) => Ok(Stream::new(Socket::Tls(Box::new(session)), peer)),
         Err(error) => Err(handshake_failure(target.host(), &error)),
@@ -255,10 +254,13 @@ mod tests {
     use crate::tls::client_config;
 
     async fn connect_to(addresses: &[SocketAddr]) -> Result<Stream, Failure> {
-        let policy = AddressPolicy::from_words(["loopback"]).expect("a word");
+        connect_under(&AddressPolicy::from_words(["loopback"]).expect("a word"), addresses).await
+    }
+
+    async fn connect_under(policy: &AddressPolicy, addresses: &[SocketAddr]) -> Result<Stream, Failure> {
         let target = Target::parse("http://example.com/", false).expect("a URL");
         let tls = client_config::<&[u8]>(&[], false).expect("no extra roots");
-        connect_any(&target, addresses, &policy, &tls, Instant::now() + CONNECT_MAX).await
+        connect(&target, addresses, policy, &tls, &Progress::new()).await
     }
 
     async fn listening() -> (TcpListener, SocketAddr) {
@@ -307,10 +309,7 @@ mod tests {
     #[tokio::test]
     async fn the_far_end_is_judged_whatever_was_looked_up() {
         let (_listener, open) = listening().await;
-        let target = Target::parse("http://example.com/", false).expect("a URL");
-        let tls = client_config::<&[u8]>(&[], false).expect("no extra roots");
-        let until = Instant::now() + CONNECT_MAX;
-        let connected = connect_any(&target, &[open], &AddressPolicy::default(), &tls, until).await;
+        let connected = connect_under(&AddressPolicy::default(), &[open]).await;
         assert_eq!(connected.err().map(|failure| failure.kind), Some(ErrorKind::BlockedAddress));
     }
 }

@@ -20,6 +20,7 @@ use crate::line::{Line, Payload};
 use crate::names::{NameServers, Names};
 use crate::pool::Pool;
 use crate::resolve::resolve;
+use crate::stage::{Progress, Stage};
 use crate::{AddressPolicy, Target, TlsError, tls};
 
 /// What all dispatchers of a process share.
@@ -141,12 +142,13 @@ impl Dispatcher {
         let started = Instant::now();
         let Request { target, timeout, now, .. } = request;
         let deadline = started + timeout;
-        let head = timeout_at(deadline, self.head(request, still_wanted, started)).await;
+        let progress = Progress::new();
+        let head = timeout_at(deadline, self.head(request, still_wanted, started, &progress)).await;
         let (link, response) = match head {
             Ok(Ok(Some(answered))) => answered,
             Ok(Ok(None)) => return Dispatched::Withdrawn,
             Ok(Err(failure)) => return Dispatched::Done(unanswered(started, failure)),
-            Err(_) => return Dispatched::Done(unanswered(started, classify::timeout(timeout))),
+            Err(_) => return Dispatched::Done(unanswered(started, progress.overdue(target, timeout))),
         };
         Dispatched::Done(self.answer(target, link, response, started, deadline, now).await)
     }
@@ -176,6 +178,7 @@ impl Dispatcher {
         request: Request<'_>,
         still_wanted: impl Fn() -> bool,
         started: Instant,
+        progress: &Progress,
     ) -> Result<Option<(Line, Response<Payload>)>, Failure> {
         let target = request.target;
         if self.config.https_only && !target.is_https() {
@@ -197,7 +200,7 @@ impl Dispatcher {
                     link.give_up();
                     continue;
                 }
-                None => (self.connect(target, &resolved).await?, false),
+                None => (self.connect(target, &resolved, progress).await?, false),
             };
             if !still_wanted() {
                 // A new connection is not kept: before its first write it is not read, so its close would go unseen.
@@ -206,6 +209,7 @@ impl Dispatcher {
                 }
                 return Ok(None);
             }
+            progress.begin(Stage::Answer);
             match link.send(message).await {
                 Ok(response) => return Ok(Some((link, response))),
                 Err(Unanswered::Unsent(unsent)) if pooled => message = *unsent,
@@ -215,9 +219,15 @@ impl Dispatcher {
         }
     }
 
-    async fn connect(&self, target: &Target, resolved: &Result<Vec<SocketAddr>, Failure>) -> Result<Line, Failure> {
+    async fn connect(
+        &self,
+        target: &Target,
+        resolved: &Result<Vec<SocketAddr>, Failure>,
+        progress: &Progress,
+    ) -> Result<Line, Failure> {
         let addresses = resolved.as_ref().map_err(Failure::clone)?;
-        let line = Line::open(connect(target, addresses, &self.config.policy, &self.config.tls).await?).await?;
+        let stream = connect(target, addresses, &self.config.policy, &self.config.tls, progress).await?;
+        let line = Line::open(stream).await?;
         if let Line::Shared(lease) = &line {
             self.pool.share(&target.origin, lease);
         }

@@ -24,6 +24,7 @@ mod names;
 mod pool;
 mod resolve;
 mod sign;
+mod stage;
 mod target;
 mod tls;
 

@@ -117,7 +117,7 @@ fn refused_by_peer(host: &str, alert: AlertDescription) -> String {
 fn certificate_advice(host: &str, why: &CertificateError) -> String {
     let advice = match why {
         CertificateError::UnknownIssuer => {
-            "is not signed by a known authority; serve the whole chain, or add a private CA to the extra roots"
+            "is not signed by a known authority; serve the whole chain, or trust a private CA by egress.ca_files or --ca-file"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired; renew it",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
