@@ -1,9 +1,11 @@
 //! `postrider sink`, the receiver of the binary itself, in a process of its own.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{Client, binary};
 
@@ -11,14 +13,17 @@ use crate::{Client, binary};
 pub struct Sink {
     child: Child,
     url: String,
+    folder: TempDir,
 }
 
 impl Sink {
     /// On a free port of loopback, with these options.
     pub fn start(options: &[&str]) -> Sink {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
         let mut child = Command::new(binary())
             .args(["sink", "--listen", "127.0.0.1:0", "--quiet"])
             .args(options)
+            .current_dir(folder.path())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary was built");
@@ -26,7 +31,7 @@ impl Sink {
         let stdout = child.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
         let url = line.trim().strip_prefix("listening on ").expect("it says where it listens").to_owned();
-        Sink { child, url }
+        Sink { child, url, folder }
     }
 
     /// One that behaves so to every request.
@@ -39,9 +44,15 @@ impl Sink {
         &self.url
     }
 
-    /// Its counts.
+    /// The file with the authority of its certificate; none where it has no certificate.
+    pub fn authority(&self) -> Option<PathBuf> {
+        let file = self.folder.path().join("postrider-sink-ca.pem");
+        file.exists().then_some(file)
+    }
+
+    /// Its counts, which are told in plain http whatever else is spoken.
     pub fn stats(&self) -> Value {
-        Client::new(&self.url, "none").get("/stats").expect(200).body
+        Client::new(&self.url.replace("https:", "http:"), "none").get("/stats").expect(200).body
     }
 }
 

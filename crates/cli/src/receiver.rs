@@ -7,12 +7,15 @@
 //! Refuses: to be a server for anything else. It runs on threads of its own and needs no runtime from its caller.
 
 mod behaviours;
+mod certificates;
 mod control;
+mod frames;
 mod kept;
 mod measure;
 mod plan;
 mod script;
 mod stats;
+mod wire;
 mod worker;
 
 use std::io;
@@ -29,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::limits::{ACCEPTED_QUEUE_MAX, KEPT_BYTES_MAX, REQUESTS_KEPT_MAX};
 
 pub use behaviours::Behaviour;
+use certificates::{Identity, identity, names};
 use kept::Ring;
 pub use kept::{Received, event_type};
 use measure::Measure;
@@ -62,6 +66,8 @@ pub struct Config {
     /// Threads that serve connections.
     pub threads: usize,
     pub behaviour: Behaviour,
+    /// Whether to serve https, with a certificate that is good for whoever trusts [`Receiver::authority`].
+    pub tls: bool,
     pub plan: Plan,
     pub responder: Option<Responder>,
     pub observer: Option<Observer>,
@@ -76,6 +82,7 @@ impl Config {
             listen,
             threads: 1,
             behaviour: Behaviour::OK,
+            tls: false,
             plan: Plan::default(),
             responder: None,
             observer: None,
@@ -95,6 +102,8 @@ pub struct Receiver {
 /// What all threads of one receiver see.
 struct Shared {
     behaviour: Behaviour,
+    /// What https begins with, where it is served.
+    identity: Option<Identity>,
     plan: Plan,
     counters: Counters,
     measure: Option<Measure>,
@@ -108,12 +117,15 @@ impl Receiver {
     /// Binds and serves.
     ///
     /// # Errors
-    /// The address cannot be bound, or no thread or runtime can be had.
+    /// The address cannot be bound, or no thread, runtime or certificate can be had.
     pub fn start(config: Config) -> io::Result<Self> {
         let workers = config.threads.max(1);
         let ring = || Mutex::new(Ring::new(REQUESTS_KEPT_MAX, KEPT_BYTES_MAX / workers));
+        let certificate = config.behaviour.certificate(config.tls);
+        let identity = certificate.map(|kind| identity(kind, names(config.listen.ip()), config.behaviour.protocol()));
         let shared = Arc::new(Shared {
             behaviour: config.behaviour,
+            identity: identity.transpose().map_err(io::Error::other)?,
             plan: config.plan,
             counters: Counters::default(),
             measure: config.measure.then(Measure::default),
@@ -143,6 +155,11 @@ impl Receiver {
     /// The address that was bound.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The certificate of the authority that a good certificate comes from, as PEM, where https is served.
+    pub fn authority(&self) -> Option<&str> {
+        self.shared.identity.as_ref().map(|identity| &*identity.authority)
     }
 
     /// What `GET /stats` answers.

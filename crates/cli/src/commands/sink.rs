@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Lines, SyncSender, TrySendError, sync_channel};
@@ -42,6 +43,12 @@ pub struct Args {
     #[arg(long, env = "POSTRIDER_SINK_BEHAVIOUR", value_name = "NAME", default_value = "ok",
           value_parser = behaviours())]
     behaviour: Behaviour,
+    /// Serve https
+    #[arg(long, env = "POSTRIDER_SINK_TLS", value_parser = BoolishValueParser::new())]
+    tls: bool,
+    /// Where to write the certificate of the authority that https is served with, for `serve --ca-file FILE`; a new one at each start
+    #[arg(long, env = "POSTRIDER_SINK_TLS_CA", value_name = "FILE", default_value = "postrider-sink-ca.pem")]
+    tls_ca: PathBuf,
     /// Threads that serve connections; as many as there are cores if not given
     #[arg(long, env = "POSTRIDER_SINK_THREADS", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
@@ -72,7 +79,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let receiver = Receiver::start(config(&args)).with_context(|| format!("cannot listen on {}", args.listen))?;
-        say(&format!("listening on http://{}", receiver.addr()));
+        if let Some(authority) = receiver.authority() {
+            let file = &args.tls_ca;
+            std::fs::write(file, authority).with_context(|| format!("--tls-ca: cannot write {}", file.display()))?;
+        }
+        let scheme = if args.behaviour.is_https(args.tls) { "https" } else { "http" };
+        say(&format!("listening on {scheme}://{}", receiver.addr()));
+        if receiver.authority().is_some() {
+            let file = args.tls_ca.display();
+            say(&format!("{file} has the authority of its certificate: postrider serve --ca-file {file}"));
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -103,6 +119,7 @@ fn config(args: &Args) -> Config {
     Config {
         threads: args.threads.map_or(cores, usize::from),
         behaviour: args.behaviour,
+        tls: args.tls,
         plan,
         measure: args.measure,
         observer: (!args.quiet).then(printer),

@@ -1,9 +1,12 @@
-//! The named ways to misbehave, as a table. Those that are valid HTTP are answers; the others are scripts on the bare socket
-//! (`script.rs`), from the first byte of a connection, from a request, or from the second request of a connection.
+//! The named ways to misbehave, as a table. Those that are valid HTTP are answers; the others are scripts on the wire (`script.rs`), from the
+//! first byte of a connection, from a request, or from the second request of a connection; or HTTP/2 by hand (`frames.rs`). What is beneath HTTP
+//! is http or https as the receiver was started, but where a row has its own.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
+use super::certificates::Certificate;
+use super::frames::{self, Frame, Speech};
 use super::plan::{Answer, Plan};
 use super::script::{EVER, Step};
 use super::stats::End;
@@ -17,7 +20,19 @@ struct Row {
     name: &'static str,
     /// One line for people.
     what: &'static str,
+    beneath: Beneath,
     does: Does,
+}
+
+/// What is beneath HTTP.
+#[derive(Clone, Copy, Debug)]
+enum Beneath {
+    /// http or https, as the receiver was started.
+    AsStarted,
+    /// https with this certificate.
+    Tls(Certificate),
+    /// Something else where https is expected.
+    NoTls,
 }
 
 #[derive(Debug)]
@@ -28,11 +43,13 @@ enum Does {
     Hang,
     /// Answers with a status and one header.
     Reply(StatusCode, Option<(&'static str, &'static str)>),
-    /// Takes over the socket.
+    /// Takes over the wire.
     Script(Script),
+    /// HTTP/2 by hand.
+    Frames(Speech),
 }
 
-/// What is done on the bare socket.
+/// What is done on the wire.
 #[derive(Debug)]
 pub struct Script {
     /// When it begins.
@@ -95,21 +112,48 @@ impl Behaviour {
                     header.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
                 Some(Answer::Reply(*status, header))
             }
-            Does::Script(_) => None,
+            Does::Script(_) | Does::Frames(_) => None,
         }
     }
 
-    /// What is done on the socket, if it is needed.
+    /// What is done on the wire, if it is needed.
     pub(super) fn script(self) -> Option<&'static Script> {
         match &self.0.does {
             Does::Script(script) => Some(script),
             _ => None,
         }
     }
+
+    /// What is said in HTTP/2, if that is spoken.
+    pub(super) fn speech(self) -> Option<&'static Speech> {
+        match &self.0.does {
+            Does::Frames(speech) => Some(speech),
+            _ => None,
+        }
+    }
+
+    /// Whether its URL is one of https; `asked`: whether that was asked for.
+    pub fn is_https(self, asked: bool) -> bool {
+        asked || !matches!(self.0.beneath, Beneath::AsStarted)
+    }
+
+    /// What TLS begins with, if there is any.
+    pub(super) fn certificate(self, asked: bool) -> Option<Certificate> {
+        match self.0.beneath {
+            Beneath::AsStarted => asked.then_some(Certificate::Good),
+            Beneath::Tls(certificate) => Some(certificate),
+            Beneath::NoTls => None,
+        }
+    }
+
+    /// What is spoken within TLS, as ALPN has it.
+    pub(super) fn protocol(self) -> &'static [u8] {
+        if self.speech().is_some() { b"h2" } else { b"http/1.1" }
+    }
 }
 
 const fn row(name: &'static str, what: &'static str, does: Does) -> Row {
-    Row { name, what, does }
+    Row { name, what, beneath: Beneath::AsStarted, does }
 }
 
 const fn reply(
@@ -137,10 +181,43 @@ const fn hangs(name: &'static str, what: &'static str, from: Begins, steps: &'st
     row(name, what, Does::Script(Script { from, end: End::Hung, status: None, steps }))
 }
 
-use Step::{Deaf, Drip, DripOn, Fields, Listen, Pause, ReadOne, Repeat, Reset, Say, Serve};
+/// Follows the plan, for those who take its certificate.
+const fn shows(name: &'static str, what: &'static str, certificate: Certificate) -> Row {
+    Row { name, what, beneath: Beneath::Tls(certificate), does: Does::Plan }
+}
+
+/// What begins no session.
+const fn no_tls(row: Row) -> Row {
+    Row { name: row.name, what: row.what, beneath: Beneath::NoTls, does: row.does }
+}
+
+/// HTTP/2 that begins with `settings`, and `answer` to each request.
+const fn http2(
+    name: &'static str,
+    what: &'static str,
+    end: End,
+    settings: &'static [u8],
+    answer: &'static [Frame],
+) -> Row {
+    let does = Does::Frames(Speech { end, settings, answer });
+    Row { name, what, beneath: Beneath::Tls(Certificate::Good), does }
+}
+
+use Step::{Deaf, Drip, DripOn, Fields, Listen, Pause, ReadOne, ReadSome, Repeat, Reset, Say, Serve};
 
 const OK_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
 const OK_WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// What a server says first in TLS 1.0: a hello with a cipher of its time.
+const OLD_HELLO: &[u8] = b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01\
+    0123456789abcdef0123456789abcdef\x00\x00\x2f\x00";
+/// The beginning of one in TLS 1.2, which goes on for longer than anybody waits.
+const HELLO: &[u8] = b"\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03\
+    0123456789abcdef0123456789abcdef\x20";
+const PLAIN_ONLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 13\r\n\r\nwhat is that\n";
+/// Milliseconds between two bytes.
+const TENTH: u64 = 100;
+const SECOND: u64 = 1_000;
 
 const ROWS: &[Row] = &[
     row("ok", "follow --status, --fail-rate, --hang and --latency", Does::Plan),
@@ -154,7 +231,7 @@ const ROWS: &[Row] = &[
     fails("reuse-close", "answer, and close just when the next request comes", Begins::SecondRequest, &[Reset]),
     // Heads.
     hangs("drip-head", "send a head that never ends, ten bytes a second", Begins::Request, &[
-        Drip(b"HTTP/1.1 200 OK\r\nX-Drip: "), DripOn(b"a"),
+        Drip(b"HTTP/1.1 200 OK\r\nX-Drip: ", TENTH), DripOn(b"a", TENTH),
     ]),
     says("long-line", "send a head with one line of 1 MiB", 200, &[
         Say(OK_HEAD), Say(b"X-Long: "), Repeat(b"aaaaaaaa", 1 << 17), Say(b"\r\n\r\n"),
@@ -194,7 +271,7 @@ const ROWS: &[Row] = &[
         Say(OK_HEAD), Say(b"Content-Length: 10000000000\r\n\r\n"), Repeat(b"0123456789", 1_000_000_000),
     ]),
     says("drip-body", "answer 200 and send the body at ten bytes a second", 200, &[
-        Say(OK_HEAD), Say(b"Content-Length: 1000000\r\n\r\n"), DripOn(b"x"),
+        Say(OK_HEAD), Say(b"Content-Length: 1000000\r\n\r\n"), DripOn(b"x", TENTH),
     ]),
     // Zeros in deflate's fixed code: a first one, then for ever "258 more of it"; eight of these are 13 bytes.
     says("gzip-bomb", "answer 200 with gzip that unpacks to 159 times its length, for ever", 200, &[
@@ -225,6 +302,23 @@ const ROWS: &[Row] = &[
     reply("busy-absurd", "answer 503 with an absurd Retry-After", StatusCode::SERVICE_UNAVAILABLE,
         Some(("retry-after", "99999999999999999999"))),
     reply("busy-garbage", "answer 429 with a Retry-After of no sense", StatusCode::TOO_MANY_REQUESTS, Some(("retry-after", "soon"))),
+    // TLS.
+    shows("tls-expired", "serve https with a certificate that has expired", Certificate::Expired),
+    shows("tls-self-signed", "serve https with a certificate that is signed by itself", Certificate::SelfSigned),
+    shows("tls-wrong-name", "serve https with a certificate for another name", Certificate::OfAnotherName),
+    shows("tls-unknown-ca", "serve https with a certificate from an authority that nobody knows", Certificate::OfAnotherAuthority),
+    no_tls(fails("tls-1.0", "know no newer version of TLS than 1.0", Begins::Connection, &[ReadSome, Say(OLD_HELLO), Listen])),
+    no_tls(fails("tls-plain", "speak plain http on the port of https", Begins::Connection, &[ReadSome, Say(PLAIN_ONLY), Listen])),
+    no_tls(hangs("tls-drip", "send a byte a second of the handshake", Begins::Connection, &[
+        ReadSome, Drip(HELLO, SECOND), DripOn(b"x", SECOND),
+    ])),
+    // HTTP/2, over TLS.
+    http2("h2-goaway", "say GOAWAY instead of an answer", End::Failed, &[], &[frames::GONE]),
+    http2("h2-goaway-after", "answer, and say GOAWAY", End::Succeeded, &[], &[frames::OK, frames::GONE_AFTER_FIRST]),
+    http2("h2-reset", "reset the stream of each request", End::Failed, &[], &[frames::RESET]),
+    http2("h2-refuse", "refuse the stream of each request", End::Failed, &[], &[frames::REFUSED]),
+    http2("h2-zero-window", "never let the body of a request come", End::Hung, frames::NO_WINDOW, &[]),
+    http2("h2-pings", "send pings for ever and no answer", End::Failed, &[], &[frames::PINGS]),
 ];
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
 use super::behaviours::Begins;
+use super::frames::speak;
 use super::plan::Answer;
 use super::stats::End;
+use super::wire::{Wire, begins_with};
 use super::{Request, Shared, control, script};
 use crate::clock;
 use crate::limits::BODY_KEPT_MAX;
@@ -30,43 +32,66 @@ pub async fn run(shared: Arc<Shared>, index: usize, mut accepted: mpsc::Receiver
         };
         // Only latency is lost without it.
         let _ = stream.set_nodelay(true);
-        let connection = Connection { shared: shared.clone(), index, counted: false.into(), taken: Notify::new() };
-        tokio::spawn(serve(Arc::new(connection), stream));
+        tokio::spawn(serve(shared.clone(), index, stream));
     }
 }
+
+/// The first byte of a session.
+const HANDSHAKE: &[u8; 1] = b"\x16";
 
 struct Connection {
     shared: Arc<Shared>,
     /// Of the worker, and so of its ring.
     index: usize,
+    /// Plain http where https is served: only whoever asks for the counts gets what it wants.
+    is_astray: bool,
     counted: AtomicBool,
-    /// Told when a request has been read that is to be answered on the bare socket.
+    /// Told when a request has been read that is to be answered on the bare wire.
     taken: Notify,
 }
 
 /// One connection to its end. Errors end it and are the client's to notice.
-async fn serve(connection: Arc<Connection>, mut stream: TcpStream) {
-    let script = connection.shared.behaviour.script();
-    if let Some(script) = script.filter(|script| script.from == Begins::Connection)
-        && !is_for_control(&stream).await
-    {
-        connection.take_unread();
+async fn serve(shared: Arc<Shared>, index: usize, stream: TcpStream) {
+    let is_https = shared.identity.is_some();
+    // Whoever asks for the counts is always answered.
+    let is_bypass =
+        if is_https { !begins_with(&stream, HANDSHAKE).await } else { is_for_control(&shared, &stream).await };
+    let is_astray = is_https && is_bypass;
+    let connection = Connection { shared, index, is_astray, counted: false.into(), taken: Notify::new() };
+    let Some(wire) = connection.begin(stream).await else { return };
+    let behaviour = connection.shared.behaviour;
+    let script = behaviour.script().filter(|script| script.from == Begins::Connection);
+    match (behaviour.speech(), script) {
         // An error is the client hanging up, which is how these end.
-        let _ = script::play(script.steps, stream).await;
-        return;
+        (Some(speech), _) if !is_bypass => drop(speak(speech, wire, || connection.take_unread(speech.end)).await),
+        (None, Some(script)) if !is_bypass => {
+            connection.take_unread(script.end);
+            let _ = script::play(script.steps, wire).await;
+        }
+        _ => http(Arc::new(connection), wire).await,
     }
+}
+
+/// Looks at a connection's first bytes where they would not be read as a request.
+async fn is_for_control(shared: &Shared, stream: &TcpStream) -> bool {
+    let script = shared.behaviour.script();
+    script.is_some_and(|script| script.from == Begins::Connection) && begins_with(stream, b"GET ").await
+}
+
+async fn http(connection: Arc<Connection>, mut wire: Wire) {
+    let steps = connection.shared.behaviour.script().map_or(&[][..], |script| script.steps);
     loop {
         let service = service_fn(|request| {
             let connection = connection.clone();
             async move { Ok::<_, Infallible>(connection.handle(request).await) }
         });
-        let mut http = http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), service);
+        let mut http = http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(wire), service);
         tokio::select! {
             _ = &mut http => return,
             () = connection.taken.notified() => {
                 let taken = http.into_parts().io.into_inner();
-                match script::play(script.map_or(&[][..], |script| script.steps), taken).await {
-                    Ok(Some(back)) => stream = back,
+                match script::play(steps, taken).await {
+                    Ok(Some(back)) => wire = back,
                     Ok(None) | Err(_) => return,
                 }
             }
@@ -74,21 +99,34 @@ async fn serve(connection: Arc<Connection>, mut stream: TcpStream) {
     }
 }
 
-/// Looks at a connection's first bytes without reading them: whoever asks for the counts is always answered.
-async fn is_for_control(stream: &TcpStream) -> bool {
-    let mut first = [0; 4];
-    matches!(stream.peek(&mut first).await, Ok(length) if first.starts_with(b"GET ") && length == first.len())
-}
-
 impl Connection {
-    /// Counts a request whose connection is taken over before it is read. It is not kept: nothing is known of it.
-    fn take_unread(&self) {
-        let counters = &self.shared.counters;
-        counters.connected();
-        counters.arrived(0, clock::now_ms());
-        if let Some(script) = self.shared.behaviour.script() {
-            counters.ended(script.end);
+    /// The wire that is spoken on; none where the client does not go on with the handshake, which counts as a request that failed.
+    async fn begin(&self, stream: TcpStream) -> Option<Wire> {
+        let Some(identity) = self.shared.identity.as_ref().filter(|_| !self.is_astray) else {
+            return Some(Wire::Plain(stream));
+        };
+        let session = identity.acceptor.accept(stream).await;
+        if session.is_err() {
+            self.take_unread(End::Failed);
         }
+        session.ok().map(|session| Wire::Tls(Box::new(session)))
+    }
+
+    /// Counts a request that is not read. It is not kept: nothing is known of it.
+    fn take_unread(&self, end: End) {
+        let counters = &self.shared.counters;
+        self.count();
+        counters.arrived(0, clock::now_ms());
+        counters.ended(end);
+    }
+
+    /// Counts the connection, with the first request on it; whether this is that.
+    fn count(&self) -> bool {
+        let is_first = !self.counted.swap(true, Relaxed);
+        if is_first {
+            self.shared.counters.connected();
+        }
+        is_first
     }
 
     async fn handle(&self, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
@@ -98,10 +136,7 @@ impl Connection {
         }
         let received_us = clock::now_us();
         let (body, body_bytes) = read(body).await;
-        let is_first = !self.counted.swap(true, Relaxed);
-        if is_first {
-            self.shared.counters.connected();
-        }
+        let is_first = self.count();
         let request = Request {
             number: self.shared.counters.arrived(body_bytes, received_us / 1_000),
             received_ms: received_us / 1_000,
@@ -139,6 +174,7 @@ impl Connection {
         let script = shared.behaviour.script();
         let not_yet = is_first && script.is_some_and(|script| script.from == Begins::SecondRequest);
         let answer = told
+            .or_else(|| self.is_astray.then(|| Answer::status(400)))
             .or_else(|| not_yet.then(|| Answer::status(200)))
             .or_else(|| shared.behaviour.answer(&shared.plan, request.number));
         let (end, status) = match &answer {

@@ -112,6 +112,31 @@ fn each_request_is_a_line_unless_quiet() {
     assert!(line.trim_end().ends_with("Z POST /hook 200 contact.replied evt_1"), "{line}");
 }
 
+/// What is said within https, `tests/tests/wild/` has.
+#[test]
+fn https_writes_its_authority_and_tells_its_counts_in_plain_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let mut sink = Sink::start(&["--quiet", "--tls", "--tls-ca", file.to_str().unwrap()]);
+    let mut line = String::new();
+    sink.stdout.read_line(&mut line).unwrap();
+    assert!(line.contains(&format!("serve --ca-file {}\n", file.display())), "{line}");
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("-----BEGIN CERTIFICATE-----\n"));
+    let answer = sink.post("/hook", b"{}");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    let stats = sink.get("/stats");
+    assert_eq!((&stats["requests"], &stats["failed"]), (&1.into(), &1.into()));
+    // Another start has another authority.
+    let before = std::fs::read(&file).unwrap();
+    drop(sink);
+    let _again = Sink::start(&["--quiet", "--behaviour", "h2-reset", "--tls-ca", file.to_str().unwrap()]);
+    assert_ne!(std::fs::read(&file).unwrap(), before);
+    let output =
+        postrider(&["sink", "--listen", "127.0.0.1:0", "--tls", "--tls-ca", "/nowhere/ca.pem"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write /nowhere/ca.pem"));
+}
+
 #[test]
 fn options_may_come_from_the_environment() {
     let output = postrider(&["sink", "--listen", "127.0.0.1:0"]).env("POSTRIDER_SINK_STATUS", "42").output().unwrap();

@@ -39,7 +39,8 @@ impl Sink {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let addr = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
+        let (_, addr) = line.trim().strip_prefix("listening on ").unwrap().split_once("://").unwrap();
+        let addr = addr.parse().unwrap();
         Self { child, addr, stdout }
     }
 
