@@ -121,6 +121,46 @@ impl Notice {
     }
 }
 
+/// What came of one look, or of one telling: what was refused holds up nothing else, and is tried again with the next.
+#[derive(Default)]
+struct Round {
+    /// Ids of what was told and holds.
+    held: BTreeSet<String>,
+    refused: Option<Refused>,
+}
+
+impl Round {
+    /// Whether it was told.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    fn take(&mut self, told: Result<String, Refused>) -> Result<bool, Refused> {
+        let told = told.map(|id| self.held.insert(id));
+        self.did(told.map(|_| true))
+    }
+
+    /// Whether it was done.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    fn did(&mut self, done: Result<bool, Refused>) -> Result<bool, Refused> {
+        match done {
+            Ok(done) => Ok(done),
+            Err(Refused::Closed) => Err(Refused::Closed),
+            Err(refused) => {
+                self.refused.get_or_insert(refused);
+                Ok(false)
+            }
+        }
+    }
+
+    /// # Errors
+    /// The first that was refused.
+    fn end(self) -> Result<(), Refused> {
+        self.refused.map_or(Ok(()), Err)
+    }
+}
+
 impl Watch {
     fn run(mut self, every: Duration, stopped: &Receiver<()>) {
         while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
@@ -133,28 +173,28 @@ impl Watch {
         }
     }
 
+    /// One that cannot be dealt with leaves the others to be dealt with.
     fn look(&mut self) -> Result<(), Refused> {
-        let mut held = BTreeSet::new();
+        let mut round = Round::default();
         for (webhook, failing) in self.failing() {
             let lasted = failing.last.since(failing.since);
             let is_over = |limit: Option<Millis>| limit.is_some_and(|limit| lasted >= limit);
             if is_over(self.rules.warn_after) {
-                held.insert(self.tell(Notice {
-                    event_type: "webhook.failing",
-                    webhook: webhook.clone(),
-                    failing: Some(failing),
-                })?);
+                let (event_type, webhook) = ("webhook.failing", webhook.clone());
+                round.take(self.tell(Notice { event_type, webhook, failing: Some(failing) }))?;
             }
-            let is_off = webhook.failing_since.is_some();
-            if is_off || (is_over(self.rules.off_after) && self.switch_off(&webhook, failing)?) {
+            let is_off = webhook.failing_since.is_some()
+                || (is_over(self.rules.off_after) && round.did(self.switch_off(&webhook, failing))?);
+            if is_off {
                 let since = webhook.failing_since.unwrap_or(failing.since);
                 let failing = Some(Failing { since, ..failing });
                 self.off.insert(webhook.id);
-                held.insert(self.tell(Notice { event_type: "webhook.switched_off", webhook, failing })?);
+                round.take(self.tell(Notice { event_type: "webhook.switched_off", webhook, failing }))?;
             }
         }
-        self.told = held;
-        self.tell_recoveries()
+        self.told = std::mem::take(&mut round.held);
+        self.tell_recoveries(&mut round)?;
+        round.end()
     }
 
     /// All that fail and might be over one of the limits, or are off for it; each webhook as it was when it was seen to fail.
@@ -201,18 +241,20 @@ impl Watch {
         Ok(is_off)
     }
 
-    fn tell_recoveries(&mut self) -> Result<(), Refused> {
+    fn tell_recoveries(&mut self, round: &mut Round) -> Result<(), Refused> {
         for id in self.off.clone() {
             let webhook = self.handle.0.shared.directory.read().webhook(id).cloned();
-            match webhook {
-                Some(webhook) if webhook.failing_since.is_some() => continue,
+            let is_told = match webhook {
+                Some(webhook) if webhook.failing_since.is_some() => false,
                 // Its owner may have done it as well: it is on.
                 Some(webhook) if webhook.settings.enabled => {
-                    self.tell(Notice { event_type: "webhook.switched_on", webhook, failing: None })?;
+                    round.take(self.tell(Notice { event_type: "webhook.switched_on", webhook, failing: None }))?
                 }
-                _ => {}
+                _ => true,
+            };
+            if is_told {
+                self.off.remove(&id);
             }
-            self.off.remove(&id);
         }
         Ok(())
     }
@@ -229,6 +271,7 @@ impl Watch {
             let listeners: Vec<WorkspaceId> = of_operator.map(|workspace| workspace.id).collect();
             (listeners, directory.workspace(notice.webhook.workspace).map(|workspace| workspace.name.to_string()))
         };
+        let mut round = Round::default();
         for workspace in listeners {
             let draft = EventDraft {
                 id: Some(id.clone()),
@@ -236,14 +279,42 @@ impl Watch {
                 created: None,
                 data: notice.data(name.as_deref().unwrap_or_default()),
             };
-            let event = self.handle.check_event(workspace, draft)?;
-            match self.handle.ask_blocking(Command::Publish { workspace, event }) {
+            let published = self.handle.check_event(workspace, draft);
+            let published = published.and_then(|event| self.handle.ask_blocking(Command::Publish { workspace, event }));
+            round.did(match published {
                 // Told before, with figures of then.
-                Ok(_) | Err(Refused::Rejected(_)) => {}
-                Err(error) => return Err(error),
-            }
+                Ok(_) | Err(Refused::Rejected(_)) => Ok(true),
+                Err(error) => Err(error),
+            })?;
         }
+        round.end()?;
         self.told.insert(id.clone());
         Ok(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_holds_up_no_other_and_is_said_at_the_end() {
+        let mut round = Round::default();
+        assert!(matches!(round.take(Err(Refused::Overloaded)), Ok(false)));
+        assert!(matches!(round.take(Ok("a".into())), Ok(true)));
+        assert!(matches!(round.did(Err(Refused::Full)), Ok(false)));
+        assert!(matches!(round.did(Ok(false)), Ok(false)));
+        assert!(matches!(round.take(Ok("a".into())), Ok(true)), "also what was told before");
+        assert_eq!(round.held.iter().collect::<Vec<_>>(), ["a"]);
+        assert!(matches!(round.end(), Err(Refused::Overloaded)), "the first");
+    }
+
+    #[test]
+    fn an_engine_that_has_ended_ends_it() {
+        let mut round = Round::default();
+        assert!(matches!(round.take(Ok("a".into())), Ok(true)));
+        assert!(matches!(round.did(Err(Refused::Closed)), Err(Refused::Closed)));
+        assert!(matches!(round.take(Err(Refused::Closed)), Err(Refused::Closed)));
+        assert!(round.end().is_ok());
     }
 }

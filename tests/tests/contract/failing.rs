@@ -92,3 +92,40 @@ fn what_its_owner_decides_ends_it() {
     assert_eq!((&on.data()["enabled"], &on.data()["failingSince"]), (&json!(true), &Value::Null));
     within(LIMIT, "what waits goes out", || (receiver.count() > settled + 1).then_some(()));
 }
+
+#[test]
+fn one_that_is_off_under_a_shorter_limit_than_todays_is_still_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |limit| {
+        let options = ["--failing-off-after", limit, "--failing-probe-every", "1s"];
+        Server::start_with(folder.path(), &options, &[])
+    };
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&is_down);
+    let receiver =
+        Receiver::reacting(move |_: &Request| Reaction::Status(if down.load(Ordering::SeqCst) { 500 } else { 200 }));
+    let server = start("1s");
+    let customer = server.workspace("genesy");
+    let policy = json!({ "delays": vec!["200ms"; 64] });
+    let webhook = json!({ "name": "crm", "url": receiver.url("/"), "events": ["EMAIL_SENT"], "retryPolicy": policy });
+    let path = format!("/v1/webhooks/{}", customer.post("/v1/webhooks", &webhook).expect(201).data()["id"]);
+    customer.post("/v1/events", &email("e1")).expect(202);
+    let is_on = |customer: &postrider_tests::Client| customer.get(&path).expect(200).data()["enabled"] == true;
+    within(LIMIT, "it is switched off", || (!is_on(&customer)).then_some(()));
+    assert!(server.terminate().success());
+
+    // So far it has failed for a few seconds.
+    let server = start("40s");
+    let customer = server.client(customer.key());
+    let pager = Receiver::answering(200);
+    let told =
+        json!({ "name": "pager", "url": pager.url("/"), "events": ["webhook.switched_off", "webhook.switched_on"] });
+    server.workspace("operator").post("/v1/webhooks", &told).expect(201);
+    within(LIMIT, "an operator who is new hears that it is off", || (pager.count() == 1).then_some(()));
+    is_down.store(false, Ordering::SeqCst);
+    within(LIMIT, "and that it is back", || (pager.count() == 2).then_some(()));
+    let told: Vec<Value> =
+        pager.requests().iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect();
+    assert_eq!((&told[0]["type"], &told[1]["type"]), (&json!("webhook.switched_off"), &json!("webhook.switched_on")));
+    assert!(is_on(&customer));
+}
