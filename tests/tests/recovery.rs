@@ -67,7 +67,9 @@ fn publish_until_drained(client: &Client, admin: &Client, hooks: &[Hook]) -> Vec
                 on.insert(hook.path.clone());
             }
         }
-        if on.len() == hooks.len() && admin.metric("postrider_pending") == Some(0) {
+        // No more than fresh ones on their way.
+        if on.len() == hooks.len() && admin.metric("postrider_pending") <= Some(2 * hooks.len() as u64) {
+            within(FRESH_MAX, "all has come", || (admin.metric("postrider_pending") == Some(0)).then_some(()));
             return fresh;
         }
         assert!(began.elapsed() < Duration::from_secs(300), "what waits never ends");
