@@ -56,7 +56,7 @@ pub struct Settings {
     #[arg(long, env = "POSTRIDER_GRACE", value_name = "D", value_parser = args::duration)]
     #[serde(deserialize_with = "duration")]
     grace: Option<Duration>,
-    /// Threads that send [default: one a core]
+    /// Threads that send [default: one for two cores]
     #[arg(long, env = "POSTRIDER_WORKERS", value_name = "N")]
     workers: Option<usize>,
     /// Bytes of one file of the log [default: 64MiB]

@@ -91,7 +91,8 @@ impl Default for EngineOptions {
             master_key: None,
             permits: Limits::default(),
             clock: ClockMode::default(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            // The others are for the writer, and for whoever publishes.
+            workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             event_bytes_max: limits::EVENT_BYTES_DEFAULT,
             egress_allow: Vec::new(),
             listeners: Vec::new(),

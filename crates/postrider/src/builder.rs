@@ -75,7 +75,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Threads that send; default one a core.
+    /// Threads that send; default one for two cores.
     pub fn workers(mut self, workers: usize) -> EngineBuilder {
         self.options.workers = workers;
         self

@@ -137,7 +137,7 @@ fn shown(row: &Row) -> String {
         (Value::Array(list), _) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
         (Value::Null, "admin_key") => "made at the first start".into(),
         (Value::Null, "master_key") => "made once".into(),
-        (Value::Null, "workers") => "one a core".into(),
+        (Value::Null, "workers") => "one for two cores".into(),
         (Value::Null, "retention_bytes") => "no bound".into(),
         (Value::Null, "log") => "journal, or as it is".into(),
         (Value::Null, _) => "–".into(),
