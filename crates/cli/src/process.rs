@@ -59,14 +59,14 @@ impl Process {
         }
     }
 
-    /// Reads lines until one names an address after `http://`.
+    /// Reads lines until one names an address after `http://` or `https://`.
     ///
     /// # Errors
     /// As [`Process::line`].
     pub async fn address(&mut self) -> anyhow::Result<SocketAddr> {
         loop {
             let line = self.line().await?;
-            let rest = line.split_once("http://").map(|(_, rest)| rest);
+            let rest = line.split_once("://").map(|(_, rest)| rest);
             let end = |rest: &str| rest.find([',', '/', ' ']).unwrap_or(rest.len());
             if let Some(address) = rest.and_then(|rest| rest[..end(rest)].parse().ok()) {
                 return Ok(address);

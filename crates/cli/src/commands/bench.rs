@@ -65,6 +65,9 @@ pub struct Args {
     /// How long the sink waits before each answer
     #[arg(long, env = "POSTRIDER_BENCH_LATENCY", value_name = "D", default_value = "0ms", value_parser = args::duration)]
     latency: Duration,
+    /// Receive by https, with an authority that is made for the run
+    #[arg(long, env = "POSTRIDER_BENCH_TLS", value_parser = BoolishValueParser::new())]
+    tls: bool,
     /// Threads of the load and of the sink each [default: half of the cores]
     #[arg(long, env = "POSTRIDER_BENCH_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,

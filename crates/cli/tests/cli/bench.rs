@@ -55,12 +55,17 @@ fn every_delivery_is_counted_and_the_figures_are_told_three_ways() {
 
 #[test]
 fn other_formats_and_the_library_deliver_as_well() {
-    for args in [&["--mode", "embedded"][..], &["--format", "single"], &["--format", "ndjson", "--rate", "0"]] {
+    let (embedded, single, ndjson) = (["--mode", "embedded"], ["--format", "single"], ["--format", "ndjson"]);
+    let (https, no_rate) = (["--tls"], ["--rate", "0"]);
+    let all: [&[&[&str]]; 5] =
+        [&[&embedded], &[&single], &[&ndjson, &no_rate], &[&https], &[&embedded, &https, &no_rate]];
+    for args in all.map(|parts| parts.concat()) {
         let folder = tempfile::tempdir().unwrap();
-        let output = bench(&[&["--events", "60"], args].concat(), folder.path()).output().unwrap();
+        let output = bench(&[&["--events", "60"], &args[..]].concat(), folder.path()).output().unwrap();
         let told = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {told}{}", stderr(&output));
         assert_eq!(told.contains("a bare post"), !args.contains(&"--rate"), "{told}");
+        assert_eq!(told.contains("by https"), args.contains(&"--tls"), "{told}");
         assert!(is_empty(folder.path()), "{args:?}");
     }
 }

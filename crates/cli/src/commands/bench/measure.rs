@@ -45,9 +45,10 @@ const WRITES: usize = 200;
 pub async fn run(stage: &mut Stage, args: &Args) -> anyhow::Result<Run> {
     let events = Arc::new(Events::new(args.payload, args.webhooks, args.fan_out));
     let sink = stage.start_sink(args).await?;
-    let publisher = stage.start_subject(args, &events, sink).await?;
-    let mut run =
-        Measuring { args, events, publisher, sink: sink.into(), stats: Client::new(sink, "none")?, bar: bar(args) };
+    let publisher = stage.start_subject(args, &events, &sink).await?;
+    let sink = sink.address()?;
+    let stats = Client::new(sink.clone(), "none")?;
+    let mut run = Measuring { args, events, publisher, sink, stats, bar: bar(args) };
     let bare = run.first_request().await?;
     let before = run.ceiling(&bare, stage).await?;
     let load = run.load(stage).await?;

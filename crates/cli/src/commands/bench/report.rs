@@ -25,6 +25,7 @@ pub struct Report {
     fan_out: u64,
     payload_bytes: u64,
     receiver_latency_ms: u128,
+    receiver_tls: bool,
     connections: usize,
     threads: usize,
     serve: Vec<String>,
@@ -138,6 +139,7 @@ impl Report {
             fan_out: args.fan_out,
             payload_bytes: args.payload,
             receiver_latency_ms: args.latency.as_millis(),
+            receiver_tls: args.tls,
             connections: args.connections(),
             threads: args.threads(),
             serve: args.serve.clone(),
@@ -212,6 +214,9 @@ impl Report {
         let _ = write!(head, "; webhooks {}, fan-out {}", grouped(self.webhooks as f64), self.fan_out);
         if self.receiver_latency_ms > 0 {
             let _ = write!(head, ", receivers answer after {} ms", self.receiver_latency_ms);
+        }
+        if self.receiver_tls {
+            head.push_str(", by https");
         }
         let _ = write!(head, "; everything on {} cores", self.cores);
         if !self.optimised {

@@ -1,7 +1,7 @@
 //! What is there while it is measured: a temporary folder, a sink, and a server, or the library in this process.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -17,12 +17,14 @@ use tokio::task::JoinSet;
 use super::events::{EVENT_TYPE, Events, PROFILE, path};
 use super::lanes::Publisher;
 use super::{Args, Mode};
-use crate::client::Client;
+use crate::client::{Address, Client, Trust};
 use crate::limits::CHILD_END_MAX;
 use crate::process::{Process, Usage, own_usage};
 
 /// Webhooks are made by so many clients at a time.
 const MAKERS: u64 = 32;
+/// Where the sink writes its authority, in the temporary folder.
+const SINK_CA: &str = "sink-ca.pem";
 
 /// Whatever has been started so far. To be struck, whatever becomes of the run.
 pub struct Stage {
@@ -55,33 +57,52 @@ impl Stage {
     ///
     /// # Errors
     /// It does not start.
-    pub async fn start_sink(&mut self, args: &Args) -> anyhow::Result<SocketAddr> {
+    pub async fn start_sink(&mut self, args: &Args) -> anyhow::Result<Sink> {
         let latency = crate::args::duration_text(args.latency);
         let threads = args.threads().to_string();
-        let arguments =
-            ["sink", "--listen", "127.0.0.1:0", "--quiet", "--measure", "--threads", &threads, "--latency", &latency];
-        let sink = Process::start("sink", &arguments.map(str::to_owned), self.folder.path())?;
-        self.sink.insert(sink).address().await
+        let mut arguments = vec![
+            "sink",
+            "--listen",
+            "127.0.0.1:0",
+            "--quiet",
+            "--measure",
+            "--threads",
+            &threads,
+            "--latency",
+            &latency,
+        ];
+        let authority = args.tls.then(|| self.folder.path().join(SINK_CA));
+        if authority.is_some() {
+            arguments.extend(["--tls", "--tls-ca", SINK_CA]);
+        }
+        let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+        let sink = Process::start("sink", &arguments, self.folder.path())?;
+        let address = self.sink.insert(sink).address().await?;
+        let url = format!("{}://{address}", if args.tls { "https" } else { "http" });
+        Ok(Sink { url, authority })
     }
 
     /// Starts what is measured, with a workspace and all webhooks, and says how to publish to it.
     ///
     /// # Errors
     /// It does not start, or a webhook is refused.
-    pub async fn start_subject(&mut self, args: &Args, events: &Events, sink: SocketAddr) -> anyhow::Result<Publisher> {
+    pub async fn start_subject(&mut self, args: &Args, events: &Events, sink: &Sink) -> anyhow::Result<Publisher> {
         match args.mode {
             Mode::Http => self.start_server(args, events, sink).await,
             Mode::Embedded => self.start_engine(args, events, sink).await,
         }
     }
 
-    async fn start_server(&mut self, args: &Args, events: &Events, sink: SocketAddr) -> anyhow::Result<Publisher> {
+    async fn start_server(&mut self, args: &Args, events: &Events, sink: &Sink) -> anyhow::Result<Publisher> {
         let admin_key = postrider::new_admin_key();
         let mut arguments: Vec<String> =
             ["serve", "--listen", "127.0.0.1:0", "--data", "data", "--log-level", "error", "--allow", "loopback"]
                 .map(str::to_owned)
                 .into();
         arguments.extend(["--rate-limit".into(), "0".into()]);
+        if sink.authority.is_some() {
+            arguments.extend(["--ca-file".into(), SINK_CA.into()]);
+        }
         arguments.extend(["--admin-key".into(), admin_key.expose_secret().to_owned()]);
         arguments.extend(args.serve.iter().cloned());
         let server = Process::start("server", &arguments, self.folder.path())?;
@@ -93,12 +114,12 @@ impl Stage {
                 .step_by(MAKERS as usize)
                 .map(|webhook| (webhook, events.campaign_of(webhook)))
                 .collect();
-            let mut client = Client::new(address, &key)?;
+            let (mut client, sink) = (Client::new(address, &key)?, sink.url.clone());
             makers.spawn(async move {
                 for (webhook, campaign) in wishes {
                     let wish = json!({
                         "name": format!("webhook {webhook}"),
-                        "url": format!("http://{sink}{}", path(webhook)),
+                        "url": format!("{sink}{}", path(webhook)),
                         "events": [EVENT_TYPE],
                         "campaignIds": [campaign],
                     });
@@ -115,16 +136,19 @@ impl Stage {
         Ok(Publisher::Http { address: address.into(), key, format: args.format })
     }
 
-    async fn start_engine(&mut self, args: &Args, events: &Events, sink: SocketAddr) -> anyhow::Result<Publisher> {
-        let engine = Engine::builder().data(self.folder.path().join("data")).allow("loopback").open()?;
-        let handle = self.engine.insert(engine).handle();
+    async fn start_engine(&mut self, args: &Args, events: &Events, sink: &Sink) -> anyhow::Result<Publisher> {
+        let mut engine = Engine::builder().data(self.folder.path().join("data")).allow("loopback");
+        if let Some(authority) = &sink.authority {
+            engine = engine.trust(std::fs::read_to_string(authority)?);
+        }
+        let handle = self.engine.insert(engine.open()?).handle();
         let (workspace, _) = handle.create_workspace("bench", PROFILE).await?;
         let workspace: WorkspaceId = workspace.id;
         let mut made = JoinSet::new();
         for webhook in 0..args.webhooks {
             let draft = WebhookDraft {
                 name: Field::Set(format!("webhook {webhook}")),
-                url: Field::Set(format!("http://{sink}{}", path(webhook))),
+                url: Field::Set(format!("{}{}", sink.url, path(webhook))),
                 events: Field::Set(vec![EVENT_TYPE.into()]),
                 campaign_ids: Field::Set(vec![campaign(events.campaign_of(webhook))]),
                 ..WebhookDraft::default()
@@ -180,6 +204,25 @@ impl Stage {
             Stopped::Clean => Ok(()),
             Stopped::Poisoned(reason) => Err(anyhow!(reason)),
         }
+    }
+}
+
+/// Where deliveries go.
+pub struct Sink {
+    /// Without a path.
+    url: String,
+    /// A file with the authority that has signed its certificate, with https.
+    authority: Option<PathBuf>,
+}
+
+impl Sink {
+    /// For a client of this process.
+    ///
+    /// # Errors
+    /// Its authority cannot be read.
+    pub fn address(&self) -> anyhow::Result<Address> {
+        let trust = Trust::of(self.authority.iter().cloned().collect());
+        Address::parse(&self.url, &trust).map_err(anyhow::Error::msg)
     }
 }
 
