@@ -1,15 +1,21 @@
-//! Payloads of events that were accepted lately or are about to be sent, so that an attempt need not read them back from the log.
+//! Payloads of what is about to be sent, so that an attempt need not read them back from the log.
+//!
+//! Deliveries go out in the order in which they came, so the payloads that came first are the ones that are needed first: when there is no
+//! room, a newcomer is read back later, unless what is here has waited for long and so may wait on.
 
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use postrider_core::Position;
+use postrider_core::{Millis, Position, Time};
 
-/// Payloads at hand, up to a bound in bytes; then those that came first are let go. Each goes with the last delivery that waits for it.
+/// What has waited for so long gives way to what comes: its receiver is slow, or switched off.
+const WAITS_MAX: Millis = Millis(5_000);
+
+/// Payloads at hand, up to a bound in bytes. Each goes with the last delivery that waits for it.
 pub struct Payloads {
     by_position: HashMap<Position, Waited>,
-    /// Some are gone already.
-    oldest_first: VecDeque<Position>,
+    /// With when it came. Some are gone already.
+    oldest_first: VecDeque<(Time, Position)>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -26,32 +32,28 @@ impl Payloads {
         Payloads { by_position: HashMap::new(), oldest_first: VecDeque::new(), bytes: 0, bytes_max }
     }
 
-    /// Keeps a payload for `by` deliveries, as many as now wait for it.
-    pub fn put(&mut self, at: Position, payload: Bytes, by: usize) {
-        self.forget(at);
-        if by == 0 {
+    /// Keeps a payload for `by` deliveries, as many as now wait for it, unless it is here or there is no room.
+    pub fn put(&mut self, at: Position, payload: Bytes, by: usize, now: Time) {
+        if by == 0 || self.has(at) {
             return;
+        }
+        while self.bytes + payload.len() > self.bytes_max {
+            let long_ago = |&mut (came, _): &mut (Time, Position)| came + WAITS_MAX <= now;
+            let Some((_, oldest)) = self.oldest_first.pop_front_if(long_ago) else { return };
+            self.forget(oldest);
         }
         self.bytes += payload.len();
         self.by_position.insert(at, Waited { payload, by });
-        self.oldest_first.push_back(at);
-        while self.bytes > self.bytes_max {
-            let Some(oldest) = self.oldest_first.pop_front() else {
-                break;
-            };
-            self.forget(oldest);
-        }
+        self.oldest_first.push_back((now, at));
         // What was taken leaves its place behind.
         if self.oldest_first.len() > 2 * self.by_position.len() + 64 {
-            self.oldest_first.retain(|at| self.by_position.contains_key(at));
+            self.oldest_first.retain(|(_, at)| self.by_position.contains_key(at));
         }
     }
 
-    /// Keeps a payload that was read back for a delivery, unless it is here.
-    pub fn bring(&mut self, at: Position, payload: Bytes) {
-        if !self.by_position.contains_key(&at) {
-            self.put(at, payload, 1);
-        }
+    /// Whether a payload is here.
+    pub fn has(&self, at: Position) -> bool {
+        self.by_position.contains_key(&at)
     }
 
     /// Lets go of one, as when it was erased.
@@ -80,40 +82,34 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_first_and_the_bound_holds() {
+    fn what_came_first_stays_until_it_has_waited_for_long() {
         let mut payloads = Payloads::new(10);
-        for n in 0..4 {
-            payloads.put(at(n), Bytes::from_static(b"1234"), 1);
-        }
-        assert!(payloads.bytes <= 10);
-        assert_eq!([0, 1, 2, 3].map(|n| payloads.take(at(n)).is_some()), [false, false, true, true]);
+        let mut put = |n: u64, now: u64| payloads.put(at(n), Bytes::from_static(b"1234"), 1, Time(now));
+        (0..4).for_each(|n| put(n, 1_000 * n));
+        put(4, 6_000);
+        assert_eq!(payloads.bytes, 8);
+        // Only the first one had waited for 5 s by then.
+        assert_eq!([0, 1, 2, 3, 4].map(|n| payloads.take(at(n)).is_some()), [false, true, false, false, true]);
     }
 
     #[test]
     fn one_is_kept_until_the_last_delivery_that_waits_for_it() {
         let mut payloads = Payloads::new(10);
-        payloads.put(at(1), Bytes::from_static(b"1234"), 2);
-        payloads.put(at(2), Bytes::from_static(b"1234"), 0);
+        payloads.put(at(1), Bytes::from_static(b"1234"), 2, Time(0));
+        // Read back for one of them.
+        payloads.put(at(1), Bytes::from_static(b"1234"), 1, Time(0));
+        payloads.put(at(2), Bytes::from_static(b"1234"), 0, Time(0));
         assert_eq!([1, 1, 1, 2].map(|n| payloads.take(at(n)).is_some()), [true, true, false, false]);
         assert_eq!(payloads.bytes, 0);
-    }
-
-    #[test]
-    fn what_is_read_back_waits_for_one_and_takes_no_place_of_what_is_here() {
-        let mut payloads = Payloads::new(10);
-        payloads.put(at(1), Bytes::from_static(b"1234"), 2);
-        payloads.bring(at(1), Bytes::from_static(b"1234"));
-        payloads.bring(at(2), Bytes::from_static(b"1234"));
-        assert_eq!([1, 1, 1, 2, 2].map(|n| payloads.take(at(n)).is_some()), [true, true, false, true, false]);
     }
 
     #[test]
     fn what_was_taken_leaves_nothing_behind() {
         let mut payloads = Payloads::new(1000);
         // The first one stays, so that there is always something older.
-        payloads.put(at(0), Bytes::from_static(b"1234"), 1);
+        payloads.put(at(0), Bytes::from_static(b"1234"), 1, Time(0));
         for n in 1..10_000 {
-            payloads.put(at(n), Bytes::from_static(b"1234"), 1);
+            payloads.put(at(n), Bytes::from_static(b"1234"), 1, Time(0));
             payloads.take(at(n));
         }
         assert_eq!((payloads.bytes, payloads.by_position.len()), (4, 1));

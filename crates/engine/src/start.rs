@@ -40,7 +40,7 @@ use crate::recovery::{self, ReplayError};
 use crate::shard::{Bounds, Input, Retention, Shard, TurnError};
 use crate::shared::{Records, Shared};
 use crate::worker::{Bench, Workers};
-use crate::writer::{PAYLOADS_BYTES_MAX, Writer};
+use crate::writer::{ACCEPTED_BYTES_MAX, RECALLED_BYTES_MAX, Writer};
 use derived::Derived;
 
 /// How an engine is to run.
@@ -335,7 +335,8 @@ impl Engine {
             keyring,
             stop: stopped,
             stop_by: None,
-            payloads: Payloads::new(PAYLOADS_BYTES_MAX),
+            accepted: Payloads::new(ACCEPTED_BYTES_MAX),
+            recalled: Payloads::new(RECALLED_BYTES_MAX),
         };
         let writer = std::thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
         let watching = failing::start(handle.clone(), options.failing)?;

@@ -47,8 +47,10 @@ const COLLECT_MAX: usize = 32_768;
 const RETAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often the levels are told.
 const LEVELS_EVERY: Duration = Duration::from_millis(200);
-/// Payloads at hand for first attempts.
-pub const PAYLOADS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Payloads at hand of what was accepted lately.
+pub const ACCEPTED_BYTES_MAX: usize = 32 << 20;
+/// And of what the loader has read back.
+pub const RECALLED_BYTES_MAX: usize = 16 << 20;
 
 /// Everything that the writer's thread owns.
 pub struct Writer<W> {
@@ -78,8 +80,10 @@ pub struct Writer<W> {
     pub stop: Receiver<Instant>,
     /// Set once it was told to stop.
     pub stop_by: Option<Instant>,
-    /// For what is about to be sent.
-    pub payloads: Payloads,
+    /// Of what was accepted lately.
+    pub accepted: Payloads,
+    /// Of what came back from the store.
+    pub recalled: Payloads,
 }
 
 /// Who waits for an answer.
@@ -159,7 +163,8 @@ impl<W: LogWriter> Writer<W> {
                 retained = Instant::now();
             }
             for erased in self.shard.erase()? {
-                self.payloads.forget(erased);
+                self.accepted.forget(erased);
+                self.recalled.forget(erased);
             }
             match self.stop_by {
                 None => self.start_attempts(now),
@@ -238,7 +243,10 @@ impl<W: LogWriter> Writer<W> {
         match read {
             Read::Loaded(Some((loaded, payloads))) => {
                 self.shard.loaded(loaded);
-                payloads.into_iter().for_each(|(at, payload)| self.payloads.bring(at, payload));
+                let now = self.shard.now();
+                for (at, payload) in payloads.into_iter().filter(|(at, _)| !self.accepted.has(*at)) {
+                    self.recalled.put(at, payload, 1, now);
+                }
             }
             Read::Loaded(None) => self.shard.not_loaded(),
             Read::Commands(commands) => {
@@ -307,7 +315,7 @@ impl<W: LogWriter> Writer<W> {
             cancelling.for_each(|event| self.shared.erased.write().note(event));
             self.shared.durable.store(end, Ordering::Release);
             for (event, payload) in turned.payloads {
-                self.payloads.put(event, payload, self.shard.deliveries_of(event));
+                self.accepted.put(event, payload, self.shard.deliveries_of(event), self.shard.now());
             }
             for key in turned.destroyed {
                 if let Err(error) = self.keyring.destroy(key) {
@@ -388,7 +396,7 @@ impl<W: LogWriter> Writer<W> {
 
     fn start_attempts(&mut self, now: Time) {
         while let Some(job) = self.shard.pick(now) {
-            let payload = self.payloads.take(job.payload);
+            let payload = self.accepted.take(job.payload).or_else(|| self.recalled.take(job.payload));
             self.workers.send(job, payload);
         }
     }
