@@ -30,6 +30,7 @@ use crate::signing::Scheme;
 use envelope::Envelope;
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 /// A profile's identity: the SHA-256 of its TOML text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,6 +180,18 @@ impl Profile {
     pub fn built_in() -> [Profile; 4] {
         BUILT_IN
             .map(|(_, toml)| Profile::parse(toml).expect("the built-in texts are constants and a test compiles each"))
+    }
+
+    /// As [`parse`](Self::parse), but each text that is built in is compiled only once: a log says them again and again.
+    ///
+    /// # Errors
+    /// See [`parse`](Self::parse).
+    pub fn shared(toml: &str) -> Result<Arc<Profile>, ProfileError> {
+        static BUILT_IN: LazyLock<[Arc<Profile>; 4]> = LazyLock::new(|| Profile::built_in().map(Arc::new));
+        match BUILT_IN.iter().find(|profile| &*profile.toml == toml) {
+            Some(profile) => Ok(Arc::clone(profile)),
+            None => Profile::parse(toml).map(Arc::new),
+        }
     }
 
     /// The catalogue's entry; `None` for a type that is unknown, and for every type where any is allowed.

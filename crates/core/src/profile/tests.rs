@@ -27,6 +27,15 @@ fn the_built_in_profiles_compile_and_are_called_what_they_say() {
 }
 
 #[test]
+fn a_text_that_is_built_in_is_compiled_once_and_any_other_when_it_is_read() {
+    let [genesy, again] = [0, 0].map(|n: usize| Profile::shared(BUILT_IN[n].1).expect("built in"));
+    assert!(std::sync::Arc::ptr_eq(&genesy, &again) && *genesy == self::genesy());
+    let other = format!("{}\n", BUILT_IN[0].1);
+    let [other, again] = [&other, &other].map(|text| Profile::shared(text).expect("it compiles"));
+    assert!(!std::sync::Arc::ptr_eq(&other, &again) && other.toml != genesy.toml);
+}
+
+#[test]
 fn genesy_is_as_published() {
     let profile = genesy();
     let secret = profile.secret.as_ref().expect("a secret header");

@@ -277,7 +277,7 @@ impl<'a> WireFact<'a> {
         let webhook = |form: Form<'_>| form.into_domain(base).map(Arc::new);
         Ok(match self {
             WireFact::ProfileRegistered(toml) => {
-                Fact::ProfileRegistered(Arc::new(Profile::parse(toml).map_err(|e| e.to_string())?))
+                Fact::ProfileRegistered(Profile::shared(toml).map_err(|e| e.to_string())?)
             }
             WireFact::WorkspaceCreated(id, name, profile, sealing_key) => Fact::WorkspaceCreated {
                 id: workspace(id)?,

@@ -116,8 +116,8 @@ impl<'a> WireRestated<'a> {
         Ok(match self {
             WireRestated::Begin(webhooks_made, attempts_made) => Restated::Begin { webhooks_made, attempts_made },
             WireRestated::Profile(registered, toml) => {
-                let profile = Profile::parse(toml).map_err(|e| e.to_string())?;
-                Restated::Profile(position(registered)?, Arc::new(profile))
+                let profile = Profile::shared(toml).map_err(|e| e.to_string())?;
+                Restated::Profile(position(registered)?, profile)
             }
             WireRestated::Workspace(id, name, profile, sealing_key, created_at, keys) => {
                 let keys = keys.into_iter().map(|key| key.into_domain(base).map(|key| (key.id, key)));
