@@ -9,6 +9,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::server::read_request;
 use crate::support::{PATIENCE, Sink, postrider};
 
 /// A span's name, kind, and its attributes as text.
@@ -111,18 +112,8 @@ impl Collector {
 
 fn take(stream: &TcpStream, kept: &Mutex<Vec<Vec<u8>>>) {
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head).unwrap_or(0) == 0 {
-                return;
-            }
-        }
-        let head = head.to_ascii_lowercase();
+    while let Some((head, body)) = read_request(&mut reader) {
         assert!(head.starts_with("post /v1/traces http/1.1") && head.contains("application/x-protobuf"), "{head}");
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
         kept.lock().unwrap().push(body);
         write!(writer, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     }

@@ -1,6 +1,6 @@
 //! A stand-in for the API: records what `publish` sends and answers from a script.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -63,20 +63,25 @@ pub fn accepted(body: &str) -> Option<(&'static str, String)> {
     Some(("202 Accepted", format!(r#"{{"status":"success","message":"","data":[{}]}}"#, entries.join(","))))
 }
 
+/// The next request's head, in small letters, and its body; `None` at the end.
+pub fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+    head.make_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    Some((head, body))
+}
+
 fn serve(stream: &TcpStream, connection: usize, seen: &Mutex<Vec<Seen>>, script: Script) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head).unwrap_or(0) == 0 {
-                return;
-            }
-        }
-        head.make_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
+    while let Some((head, body)) = read_request(&mut reader) {
         let body = String::from_utf8(body).unwrap();
         let number = {
             let mut seen = seen.lock().unwrap();
