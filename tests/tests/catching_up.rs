@@ -40,7 +40,7 @@ fn number(request: &Request) -> u64 {
 fn what_is_overdue_is_sent_once_and_in_order_and_holds_nothing_up() {
     let overdue: u64 = std::env::var("POSTRIDER_OVERDUE").map_or(OVERDUE_DEFAULT, |text| text.parse().unwrap());
     // Long enough for all first attempts to fail before the first retry is due.
-    let first_delay = Duration::from_secs(8 + overdue / 2_000);
+    let first_delay = Duration::from_secs(15 + overdue / 2_000);
     let folder = tempfile::tempdir().unwrap();
     let slow = Receiver::reacting(|request| match (request.attempt().1, number(request) % FAILING) {
         (2, 0) => Reaction::Slow(500, Duration::from_millis(5)),
