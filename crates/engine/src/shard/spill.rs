@@ -75,32 +75,28 @@ impl Spill {
         self.empty_at = Time(0);
     }
 
-    /// Behind which one to read on. What is due before all that may be in the store alone need not be read: while the store is behind,
-    /// much of it is finished.
-    fn read_behind(&self, webhook: WebhookId, lane: Lane) -> Option<Asleep> {
-        let first = |span: Span| {
-            let key = DeliveryKey { event: Position::default(), ordinal: 0 };
-            Asleep { due: span.earliest, key, webhook, lane }
-        };
-        self.pass.as_ref().map(|pass| pass.read_to).or(self.in_store.map(first))
+    /// Begins a pass, or goes on with it: behind which one to read. What is due before all that may be in the store alone need not be read:
+    /// while the store is behind, much of it is finished.
+    fn read_on(&mut self, webhook: WebhookId, lane: Lane) -> Option<Asleep> {
+        let span = self.in_store?;
+        let key = DeliveryKey { event: Position::default(), ordinal: 0 };
+        let first = Asleep { due: span.earliest, key, webhook, lane };
+        let pass = self.pass.get_or_insert(Pass { read_to: first, has_found: false, missed: None });
+        Some(pass.read_to)
     }
 
     /// A reading of the backlog: the last one that was read, and whether there was something that was not here. `end`: it was read to its
     /// end, and all that was due before this was in it.
     pub fn is_read(&mut self, last: Option<Asleep>, has_found: bool, end: Option<Time>) {
-        let before = self.pass.take();
-        let has_found = has_found || before.as_ref().is_some_and(|pass| pass.has_found);
-        let missed = before.as_ref().and_then(|pass| pass.missed);
-        let last = last.or(before.map(|pass| pass.read_to));
-        let Some(swept) = end else {
-            self.pass = last.map(|read_to| Pass { read_to, has_found, missed });
-            return;
-        };
-        if has_found || missed.is_some() {
+        // What waits now has come to wait since it was asked for: that reading says nothing of it.
+        let Some(pass) = &mut self.pass else { return };
+        pass.read_to = last.unwrap_or(pass.read_to);
+        pass.has_found |= has_found;
+        let (Some(swept), Some(pass)) = (end, self.pass.take_if(|_| end.is_some())) else { return };
+        if pass.has_found || pass.missed.is_some() {
             // The next pass begins where this one has come to.
-            if let (Some(span), Some(last)) = (&mut self.in_store, last) {
-                span.earliest = missed.map_or(last.due, |missed| missed.min(last.due));
-            }
+            let next = pass.missed.map_or(pass.read_to.due, |missed| missed.min(pass.read_to.due));
+            self.in_store.iter_mut().for_each(|span| span.earliest = next);
         } else {
             // Only what waits or runs already: what comes in later lies behind `swept`.
             self.empty_at = swept;
@@ -135,13 +131,15 @@ impl<W: LogWriter> Shard<W> {
         let reliance = self.reliance.as_ref()?;
         let behind = reliance.short.range((Bound::Excluded(reliance.asked), Bound::Unbounded));
         let mut lanes = behind.chain(reliance.short.range(..=reliance.asked));
-        let (asked, after) = lanes.find_map(|lane| {
-            let spill = reliance.spilled.get(lane).filter(|spill| spill.in_store.is_some())?;
-            let is_new = spill.pass.is_some() || spill.empty_at < reliance.swept;
-            (is_new && self.is_short(lane.0, lane.1)).then(|| (*lane, spill.read_behind(lane.0, lane.1)))
+        let asked = *lanes.find(|lane| {
+            let spill = reliance.spilled.get(lane).filter(|spill| spill.in_store.is_some());
+            let is_new = spill.is_some_and(|spill| spill.pass.is_some() || spill.empty_at < reliance.swept);
+            is_new && self.is_short(lane.0, lane.1)
         })?;
         let max = self.refill_len();
-        self.reliance.as_mut()?.asked = asked;
+        let reliance = self.reliance.as_mut()?;
+        reliance.asked = asked;
+        let after = reliance.spilled.get_mut(&asked).and_then(|spill| spill.read_on(asked.0, asked.1));
         Some(Wanted::Backlog { webhook: asked.0, lane: asked.1, after, max })
     }
 
@@ -265,20 +263,36 @@ mod tests {
         Asleep { due: Time(due), key, webhook: WebhookId(1), lane: Lane::Retry }
     }
 
-    fn begins_at(spill: &Spill) -> Option<u64> {
-        spill.read_behind(WebhookId(1), Lane::Retry).map(|after| after.due.0)
+    /// Asks for a reading.
+    fn begins_at(spill: &mut Spill) -> Option<u64> {
+        spill.read_on(WebhookId(1), Lane::Retry).map(|after| after.due.0)
+    }
+
+    #[test]
+    fn what_comes_to_be_in_the_store_while_the_first_reading_is_under_way_is_not_passed_over() {
+        let mut spill = Spill::default();
+        spill.is_in_store(Time(50));
+        assert_eq!(begins_at(&mut spill), Some(50));
+        spill.may_be_in_store(Time(0), Time(60));
+        spill.is_read(Some(at(70)), true, Some(Time(100)));
+        assert_eq!(begins_at(&mut spill), Some(0));
+        // One that was asked for before what waits now came to wait.
+        let mut spill = Spill::default();
+        spill.may_be_in_store(Time(0), Time(60));
+        spill.is_read(Some(at(70)), true, Some(Time(100)));
+        assert_eq!(begins_at(&mut spill), Some(0));
     }
 
     #[test]
     fn a_pass_begins_where_the_last_one_that_found_something_has_come_to() {
         let mut spill = Spill::default();
-        assert_eq!(begins_at(&spill), None);
+        assert_eq!(begins_at(&mut spill), None);
         [30, 20, 40].into_iter().for_each(|due| spill.is_in_store(Time(due)));
-        assert_eq!(begins_at(&spill), Some(20));
+        assert_eq!(begins_at(&mut spill), Some(20));
         spill.is_read(Some(at(25)), true, None);
-        assert_eq!(begins_at(&spill), Some(25));
+        assert_eq!(begins_at(&mut spill), Some(25));
         spill.is_read(Some(at(40)), false, Some(Time(100)));
-        assert_eq!(begins_at(&spill), Some(40));
+        assert_eq!(begins_at(&mut spill), Some(40));
         // Nothing but what is here: what comes in later is due later.
         spill.is_read(Some(at(40)), false, Some(Time(100)));
         assert!(spill.is_over());
@@ -288,10 +302,11 @@ mod tests {
     fn what_comes_to_be_in_the_store_behind_a_pass_is_found_by_the_next_one() {
         let mut spill = Spill::default();
         spill.is_in_store(Time(20));
+        begins_at(&mut spill);
         spill.is_read(Some(at(50)), false, None);
         spill.is_in_store(Time(30));
         spill.is_read(Some(at(60)), false, Some(Time(100)));
-        assert_eq!(begins_at(&spill), Some(30));
+        assert_eq!(begins_at(&mut spill), Some(30));
         spill.is_read(None, false, Some(Time(100)));
         assert!(spill.is_over());
     }
@@ -301,8 +316,9 @@ mod tests {
         let mut spill = Spill::default();
         spill.is_in_store(Time(20));
         spill.is_in_store(Time(120));
+        begins_at(&mut spill);
         spill.is_read(Some(at(20)), false, Some(Time(100)));
-        assert_eq!((begins_at(&spill), spill.empty_at), (Some(100), Time(100)));
+        assert_eq!((begins_at(&mut spill), spill.empty_at), (Some(100), Time(100)));
     }
 
     #[test]
@@ -310,7 +326,7 @@ mod tests {
         let mut spill = Spill::default();
         spill.is_in_store(Time(20));
         spill.may_be_in_store(Time(0), Time(0));
-        assert_eq!(begins_at(&spill), Some(0));
+        assert_eq!(begins_at(&mut spill), Some(0));
         assert!(spill.in_store.is_some_and(Span::is_certain));
     }
 }
