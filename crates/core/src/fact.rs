@@ -97,6 +97,8 @@ pub enum Fact {
     EventCarried {
         /// As it was accepted, at its old position.
         event: Arc<Event>,
+        /// The fact beside which its payload lay before: what lies there is of no use any more.
+        was: Position,
         /// All of its deliveries, as they are now.
         cells: Box<[Cell]>,
     },

@@ -55,7 +55,7 @@ impl Overlay {
     pub fn apply(&mut self, record: &Record) {
         match &record.fact {
             Fact::EventAccepted(event) => self.put(event, event.at, event_cells(event).collect(), record),
-            Fact::EventCarried { event, cells } => self.put(event, record.position, cells.to_vec(), record),
+            Fact::EventCarried { event, cells, .. } => self.put(event, record.position, cells.to_vec(), record),
             Fact::AttemptFinished { cell, .. } | Fact::RetryRequested { cell, .. } | Fact::DeliveryAdded { cell } => {
                 self.change(cell.key.event, record, |recalled| recalled.set(*cell));
             }

@@ -38,7 +38,7 @@ pub struct Replayed {
     pub directory: Directory,
     /// Events, deliveries, attempts.
     pub views: Views,
-    /// Payloads that the last turn which erased any erased, where the overlay does not know of it.
+    /// Payloads that the last block which made any superfluous was about, where the overlay does not know of it.
     pub last_erased: Vec<Position>,
     /// Facts that were replayed.
     pub facts: u64,
@@ -96,12 +96,16 @@ where
         }
         progress.tell(block.number());
     }
-    for event in erased_last(reader, &replayed.landmarks)? {
-        if shard.overlay().recalled(event).is_none() {
-            let stored = below.map(|below| below.whole(event)).transpose().map_err(in_store)?.flatten();
-            let payload = carried.get(&event).copied().or(stored.map(|recalled| recalled.payload)).unwrap_or(event);
-            replayed.last_erased.extend(Some(payload).filter(|payload| payload.block() >= reader.first()));
-        }
+    for fact in erased_last(reader, &replayed.landmarks)? {
+        let payload = match fact {
+            Fact::EventCarried { was, .. } => was,
+            Fact::EventErased { event, .. } if shard.overlay().recalled(event).is_none() => {
+                let stored = below.map(|below| below.whole(event)).transpose().map_err(in_store)?.flatten();
+                carried.get(&event).copied().or(stored.map(|recalled| recalled.payload)).unwrap_or(event)
+            }
+            _ => continue,
+        };
+        replayed.last_erased.extend(Some(payload).filter(|payload| payload.block() >= reader.first()));
     }
     // What was restated can be more than what is still of use.
     shard.forget_below(reader.first());
@@ -149,16 +153,11 @@ fn begin<W: LogWriter>(first: u64, covered: u64, shard: &mut Shard<W>, snapshot:
     (from, Replayed { views, landmarks, ..Replayed::default() })
 }
 
-/// The events that the last turn which erased any erased.
-fn erased_last(reader: &impl LogReader, landmarks: &Landmarks) -> Result<Vec<Position>, ReplayError> {
+/// The facts of the last block that made any payload superfluous.
+fn erased_last(reader: &impl LogReader, landmarks: &Landmarks) -> Result<Vec<Fact>, ReplayError> {
     let block = landmarks.last_erasing().map(|block| reader.read_facts(block)).transpose()?.flatten();
-    let mut erased = Vec::new();
-    for (position, bytes) in block.iter().flat_map(Block::facts) {
-        if let Fact::EventErased { event, .. } = codec::decode(position, Time(0), bytes)?.fact {
-            erased.push(event);
-        }
-    }
-    Ok(erased)
+    let decode = |(position, bytes)| Ok(codec::decode(position, Time(0), bytes)?.fact);
+    block.iter().flat_map(Block::facts).map(decode).collect()
 }
 
 fn in_store(error: impl Display) -> ReplayError {
@@ -175,7 +174,7 @@ pub fn destroy_orphans(keyring: &Keyring, directory: &Directory) -> Result<(), K
 }
 
 /// The payloads that may not be zeros on the disk, though a fact says that they were erased: those that are not read as zeros, and those of
-/// the last turn that erased, whose zeros a crash may have kept from being synced. Turns before it had theirs synced before it began.
+/// the last turn that erased, whose zeros a crash may have kept from being synced. Blocks before it had theirs synced before it was written.
 ///
 /// # Errors
 /// When the log can't be read.

@@ -436,7 +436,8 @@ impl<W: LogWriter> Shard<W> {
         machine::apply(&mut self.kernel, record, |effect| effects.push(effect));
     }
 
-    /// Makes zeros of the payloads whose erasure is durable as a fact; says which.
+    /// Makes zeros of the payloads that durable facts have made superfluous; says which. To be called before the next block that may make
+    /// any superfluous: after a crash, only those of the last such block are made zeros once more.
     ///
     /// # Errors
     /// When the log fails.

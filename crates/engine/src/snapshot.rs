@@ -14,7 +14,7 @@ use crate::restatements::{Beginning, Restatements};
 use crate::views::{Summary, Views};
 
 /// Raised whenever the layout changes, that of a webhook's health included.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// Webhooks whose health is written at once, while the views are locked.
 const LOCKED_AT_ONCE: usize = 128;
 
@@ -24,7 +24,7 @@ const CONFIG: bincode::config::Configuration = bincode::config::standard();
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Landmarks {
     restatements: Restatements,
-    /// The block of the last turn that erased payloads.
+    /// The last block with facts that made payloads superfluous.
     last_erasing: Option<u64>,
     /// Blocks were lost, and what they said is not known: the log was salvaged.
     pub has_gaps: bool,
@@ -34,12 +34,12 @@ impl Landmarks {
     /// Notes what a record says, in the order of the log; again, if it was noted before.
     pub fn note(&mut self, record: &Record) {
         self.restatements.note(record);
-        if matches!(record.fact, Fact::EventErased { .. }) {
+        if matches!(record.fact, Fact::EventErased { .. } | Fact::EventCarried { .. }) {
             self.last_erasing = self.last_erasing.max(Some(record.position.block()));
         }
     }
 
-    /// Where the last turn that erased any payload wrote its facts.
+    /// The last block with facts that made payloads superfluous, by an erasure or by carrying them to a newer part of the log.
     pub fn last_erasing(&self) -> Option<u64> {
         self.last_erasing
     }

@@ -319,7 +319,8 @@ impl Stage {
                 if self.batch.is_empty() {
                     self.begin_block();
                 }
-                self.push(Fact::EventCarried { event, cells: cells.into() });
+                let was = self.payload_of(event.at);
+                self.push(Fact::EventCarried { event, was, cells: cells.into() });
             }
         }
         self.end_block();

@@ -267,6 +267,7 @@ impl Engine {
         }
         shard.erase_again(recovery::not_surely_erased(&log.reader, shard.overlay()).map_err(ReplayError::Read)?);
         shard.erase_again(std::mem::take(&mut replayed.last_erased));
+        shard.erase().map_err(TurnError::from)?;
         let clock: Arc<dyn Clock> = Arc::new(EngineClock::start(options.clock, log.time));
         for record in register_profiles(&mut shard, clock.now())? {
             replayed.directory.apply(&record);

@@ -163,7 +163,7 @@ impl Views {
         let at = record.position;
         match &record.fact {
             Fact::EventAccepted(event) => event_cells(event).for_each(|cell| self.follow(&cell, None, at)),
-            Fact::EventCarried { event, cells } => {
+            Fact::EventCarried { event, cells, .. } => {
                 let is_new = !self.knows(event.at);
                 if let Some(Replayed { before: Before::Carried(carried), .. }) = &mut self.replay {
                     carried.insert(event.at);

@@ -15,7 +15,7 @@ use postrider_core::command::Command;
 use postrider_core::event::NewEvent;
 use postrider_core::fact::{Fact, Record};
 use postrider_core::{Time, WorkspaceId};
-use postrider_log::LogWriter;
+use postrider_log::{EraseError, LogWriter};
 use tokio::sync::oneshot;
 
 use crate::ballast::Ballast;
@@ -159,13 +159,11 @@ impl<W: LogWriter> Writer<W> {
                 self.shard.seal()?;
             }
             self.follow_store(now);
+            self.erase()?;
             if retained.elapsed() >= RETAIN_EVERY && !self.retain(now)? {
                 retained = Instant::now();
             }
-            for erased in self.shard.erase()? {
-                self.accepted.forget(erased);
-                self.recalled.forget(erased);
-            }
+            self.erase()?;
             match self.stop_by {
                 None => self.start_attempts(now),
                 Some(deadline) => {
@@ -327,6 +325,15 @@ impl<W: LogWriter> Writer<W> {
         for (token, answer) in turned.replies {
             self.answer(token, answer.map_err(Declined::Rejected));
         }
+    }
+
+    /// Before each block that may make payloads superfluous: after a crash, only those of the last one are made zeros once more.
+    fn erase(&mut self) -> Result<(), EraseError> {
+        for erased in self.shard.erase()? {
+            self.accepted.forget(erased);
+            self.recalled.forget(erased);
+        }
+        Ok(())
     }
 
     /// One step of retention; true: there is more to do at once.

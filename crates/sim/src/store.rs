@@ -100,7 +100,7 @@ impl Store {
                 let (payload, cells) = (event.at, event_cells(event).collect());
                 self.put(Recalled { event: Arc::clone(event), payload, erased: None, cells, added: 0 });
             }
-            Fact::EventCarried { event, cells } => match self.events.get_mut(&event.at) {
+            Fact::EventCarried { event, cells, .. } => match self.events.get_mut(&event.at) {
                 Some(kept) => kept.payload = record.position,
                 None => {
                     let added = cells.iter().filter(|cell| cell.key.is_added()).count() as u32;

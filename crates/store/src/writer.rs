@@ -155,7 +155,7 @@ impl Writer {
             Fact::Restated(Restated::WebhookDeleted(id, at)) if at.block() >= self.begins => {
                 self.taken.gone.insert(*id, at.block());
             }
-            Fact::EventCarried { event, cells } => {
+            Fact::EventCarried { event, cells, .. } => {
                 if !self.knows(event.at)? {
                     cells.iter().filter(|cell| cell.status == Status::Pending).for_each(|cell| self.sleep(cell));
                 }
@@ -225,7 +225,7 @@ impl Writer {
                 cancelled.iter().try_for_each(|cell| self.file_head(cell.key, position))?;
                 self.file_head(Head::of_event(*event), position)
             }
-            Fact::EventCarried { event, cells } => {
+            Fact::EventCarried { event, cells, .. } => {
                 if self.origin.is_some_and(|origin| event.at.block() < origin) {
                     self.file_carried(event, position)?;
                 }

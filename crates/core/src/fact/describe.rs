@@ -41,9 +41,10 @@ impl Fact {
             Fact::EventErased { event, cancelled, .. } => {
                 ("EventErased", format!("the event at {event}, {} deliveries cancelled", cancelled.len()))
             }
-            Fact::EventCarried { event, cells } => {
-                ("EventCarried", format!("{} accepted at {} with {} deliveries", event.id, event.at, cells.len()))
-            }
+            Fact::EventCarried { event, was, cells } => (
+                "EventCarried",
+                format!("{} accepted at {}, from {was}, with {} deliveries", event.id, event.at, cells.len()),
+            ),
             Fact::Restated(restated) => ("Restated", restated.describe()),
             Fact::ReplayStarted(replay) => {
                 let (id, webhook, wish) = (replay.id, replay.webhook, &replay.wish);

@@ -75,7 +75,8 @@ impl<W: LogWriter> Shard<W> {
         match (is_ordered, self.lines.contains_key(&webhook)) {
             (true, false) => {
                 self.scheduler.set_serial(webhook, true);
-                if self.scheduler.clear(webhook) > 0 || self.drop_spill(webhook) {
+                let (queued, has_spilled) = (self.scheduler.clear(webhook), self.drop_spill(webhook));
+                if queued > 0 || has_spilled {
                     self.overlay.all_may_be_idle();
                 }
                 let is_whole = self.kernel.pending_of(webhook) == 0;

@@ -175,9 +175,9 @@ impl<W: LogWriter> Shard<W> {
         let next = reliance.next.into_iter().chain(dozing).min().filter(|_| !reliance.is_reading);
         // In time to read it before it is due.
         let read_at = next.map(|next| Time(next.0.saturating_sub(ahead / 2)));
-        let here = |lane| reliance.spilled.get(lane).filter(|spill| spill.in_store.is_none())?.here.first();
+        let here = |lane| reliance.spilled.get(lane).and_then(Spill::next_here);
         let short = reliance.short.iter().filter(|(webhook, lane)| self.is_short(*webhook, *lane));
-        let first = short.filter_map(here).map(|(due, _)| *due);
+        let first = short.filter_map(here).map(|(due, _)| due);
         read_at.into_iter().chain(first).min()
     }
 

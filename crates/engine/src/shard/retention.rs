@@ -319,7 +319,7 @@ impl<W: LogWriter> Shard<W> {
                 }
             };
             self.beginnings.carried_to = Some(event.at);
-            self.push(Fact::EventCarried { event, cells: cells.into() }, data, records);
+            self.push(Fact::EventCarried { event, was: old, cells: cells.into() }, data, records);
             // The one beside the new fact counts from here on; an erasure must leave no other.
             self.to_erase.push(old);
         }

@@ -1,7 +1,7 @@
 //! What finds its webhook's queue full: where it waits, and how it comes back.
 //!
 //! It waits in the overlay until the store has it, and then in the webhook's backlog there. When the queue has become short, what is in the
-//! store comes first, in order of due time, and then what is still here.
+//! store comes back in order of due time, and what is still here once the store can have nothing older.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -105,6 +105,16 @@ impl Spill {
         }
     }
 
+    /// What is next of that which is here; `None` while the store may have something older.
+    pub fn next_here(&self) -> Option<(Time, DeliveryKey)> {
+        let first = self.here.first().copied();
+        first.filter(|(due, _)| self.in_store.is_none_or(|span| *due < span.earliest))
+    }
+
+    fn take_next_here(&mut self) -> Option<(Time, DeliveryKey)> {
+        self.next_here().and_then(|_| self.here.pop_first())
+    }
+
     fn is_over(&self) -> bool {
         self.here.is_empty() && self.in_store.is_none()
     }
@@ -143,12 +153,12 @@ impl<W: LogWriter> Shard<W> {
         Some(Wanted::Backlog { webhook: asked.0, lane: asked.1, after, max })
     }
 
-    /// What has spilled and is still here joins its queue again, where that has become short and the store has nothing older.
+    /// What has spilled and is still here joins its queue again, where that has become short and the store can have nothing older.
     pub(super) fn refill(&mut self) {
         let Some(reliance) = &self.reliance else { return };
         let (short, full): (Vec<_>, Vec<_>) =
             reliance.short.iter().partition(|(webhook, lane)| self.is_short(*webhook, *lane));
-        let is_wanted = |spill: &Spill| !spill.here.is_empty() && spill.in_store.is_none();
+        let is_wanted = |spill: &Spill| spill.next_here().is_some();
         let short: Vec<_> =
             short.into_iter().filter(|lane| reliance.spilled.get(lane).is_some_and(is_wanted)).collect();
         if let Some(reliance) = &mut self.reliance {
@@ -158,7 +168,7 @@ impl<W: LogWriter> Shard<W> {
             for _ in 0..self.refill_len() {
                 let Some(reliance) = &mut self.reliance else { return };
                 let spill = reliance.spilled.get_mut(&(webhook, lane));
-                let Some((due, key)) = spill.and_then(|spill| spill.here.pop_first()) else { break };
+                let Some((due, key)) = spill.and_then(Spill::take_next_here) else { break };
                 if let Some(cell) = self.waiting_cell(key, due) {
                     self.place(&cell);
                 }
@@ -309,6 +319,20 @@ mod tests {
         assert_eq!(begins_at(&mut spill), Some(30));
         spill.is_read(None, false, Some(Time(100)));
         assert!(spill.is_over());
+    }
+
+    #[test]
+    fn what_is_here_waits_only_for_what_may_be_older_in_the_store() {
+        let mut spill = Spill::default();
+        // As far as the horizon has come, anything may be there.
+        spill.may_be_in_store(Time(0), Time(10_000));
+        begins_at(&mut spill);
+        let here = (Time(30), at(30).key);
+        spill.here.insert(here);
+        assert_eq!(spill.take_next_here(), None);
+        spill.is_read(None, false, Some(Time(100)));
+        assert_eq!(spill.take_next_here(), Some(here));
+        assert!(spill.in_store.is_some_and(Span::is_certain), "what is due from then on may be there still");
     }
 
     #[test]

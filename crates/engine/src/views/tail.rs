@@ -47,7 +47,7 @@ impl Tail {
         let (position, time) = (record.position, record.time);
         match &record.fact {
             Fact::EventAccepted(event) => self.put_event(event, position),
-            Fact::EventCarried { event, cells } => {
+            Fact::EventCarried { event, cells, .. } => {
                 self.put_event(event, position);
                 cells.iter().for_each(|cell| self.put_head(cell.key, position));
             }

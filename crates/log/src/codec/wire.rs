@@ -75,7 +75,7 @@ pub(super) enum WireFact<'a> {
     TestFinished(At, u64, &'a str, &'a str, WireAttempt<'a>),
     /// 13: workspace, event, what was cancelled.
     EventErased(At, At, Vec<WireCell>),
-    /// 14
+    /// 14: an event that was carried from a place that is not said. Read, and not written any more.
     EventCarried(WireCarried<'a>),
     /// 15
     Restated(WireRestated<'a>),
@@ -95,6 +95,8 @@ pub(super) enum WireFact<'a> {
     FullWebhookCreated(WireWebhook<'a>, WireExtras<'a>),
     /// 23
     FullWebhookChanged(WireWebhook<'a>, WireExtras<'a>),
+    /// 24: where the payload lay before, then as 14.
+    EventCarriedFrom(At, WireCarried<'a>),
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -252,7 +254,9 @@ impl<'a> WireFact<'a> {
                 at(*event),
                 cancelled.iter().map(|cell| WireCell::from_domain(cell, base)).collect(),
             ),
-            Fact::EventCarried { event, cells } => WireFact::EventCarried(WireCarried::from_domain(event, cells, base)),
+            Fact::EventCarried { event, was, cells } => {
+                WireFact::EventCarriedFrom(at(*was), WireCarried::from_domain(event, cells, base))
+            }
             Fact::Restated(restated) => WireFact::Restated(WireRestated::from_domain(restated, base)),
             Fact::ReplayStarted(replay) => WireFact::ReplayStarted(WireReplay::from_domain(replay, base)),
             Fact::ReplayAdvanced { workspace, id, next, released, skipped } => {
@@ -314,7 +318,8 @@ impl<'a> WireFact<'a> {
                 event: position(event)?,
                 cancelled: cancelled.into_iter().map(|cell| cell.into_domain(base)).collect::<Result<_, _>>()?,
             },
-            WireFact::EventCarried(carried) => carried.into_domain(base)?,
+            WireFact::EventCarried(carried) => carried.into_domain(None, base)?,
+            WireFact::EventCarriedFrom(was, carried) => carried.into_domain(Some(position(was)?), base)?,
             WireFact::Restated(restated) => Fact::Restated(restated.into_domain(base)?),
             WireFact::ReplayStarted(replay) => Fact::ReplayStarted(Box::new(replay.into_domain(base)?)),
             WireFact::ReplayAdvanced(of, id, next, released, skipped) => Fact::ReplayAdvanced {

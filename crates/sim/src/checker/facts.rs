@@ -53,7 +53,7 @@ impl Checker {
             Fact::AttemptFinished { cell, was, attempt } => self.finished(record, cell, *was, attempt)?,
             Fact::RetryRequested { cell, was } => self.retried(record.time, cell, *was)?,
             Fact::EventErased { workspace, event, cancelled } => self.erased(*workspace, *event, cancelled)?,
-            Fact::EventCarried { event, cells } => self.carried(record.position, event, cells)?,
+            Fact::EventCarried { event, was, cells } => self.carried(record.position, event, *was, cells)?,
             Fact::Restated(restated) => self.restated(restated)?,
             // Names, keys and tests are not judged.
             _ => {}

@@ -11,13 +11,14 @@ use super::{Checker, Verdict, law};
 
 impl Checker {
     /// An event lies in a newer part of the log from here on.
-    pub(super) fn carried(&mut self, at: Position, event: &Event, cells: &[Cell]) -> Verdict {
+    pub(super) fn carried(&mut self, at: Position, event: &Event, was: Position, cells: &[Cell]) -> Verdict {
         let name = (event.workspace, event.id.clone());
         let known = self.names.get(&event.at) == Some(&name);
         law!(2, known, "{} is carried, which was not accepted", event.id.as_str());
         let books: Vec<Cell> = self.siblings(event.at).map(|delivery| delivery.cell).collect();
         law!(2, books == cells, "the event at {} is carried with {cells:?}, and {books:?} is durable", event.at);
         let old = self.carried.insert(event.at, at).unwrap_or(event.at);
+        law!(2, was == old, "the event at {} is carried from {was}, and its payload lies at {old}", event.at);
         self.spent.insert(old);
         Ok(())
     }

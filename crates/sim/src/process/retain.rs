@@ -14,12 +14,17 @@ const RETAIN_EVERY: Millis = Millis(1000);
 impl Process {
     /// At the end of each round.
     pub(super) fn clean_up(&mut self, now: Time, outside: &mut Outside) -> Result<Life, Violation> {
-        if self.retain_at <= now {
-            let life = self.retain(now, outside)?;
-            if life != Life::Alive {
-                return Ok(life);
-            }
+        let life = self.erase(outside)?;
+        if life != Life::Alive || self.retain_at > now {
+            return Ok(life);
         }
+        match self.retain(now, outside)? {
+            Life::Alive => self.erase(outside),
+            ended => Ok(ended),
+        }
+    }
+
+    fn erase(&mut self, outside: &mut Outside) -> Result<Life, Violation> {
         let erased = self.shard.erase();
         if outside.medium.is_cut() {
             return Ok(Life::Cut);

@@ -85,6 +85,12 @@ impl Process {
             shard.erase_again(replayed.last_erased.clone());
             let left = recovery::not_surely_erased(&reader, shard.overlay());
             shard.erase_again(left.map_err(|error| broken!(1, "what was erased cannot be read: {error}"))?);
+            let erased = shard.erase();
+            match erased {
+                _ if outside.medium.is_cut() => return Ok(Begun::Ended(Life::Cut)),
+                Err(_) => return Ok(Begun::Ended(Life::Died)),
+                Ok(zeroed) => outside.checker.zeroed(&reader, &zeroed)?,
+            }
         }
         let mode = if outside.fault == Some(Fault::FollowWall) { ClockMode::Wall } else { ClockMode::Boot };
         let last_record = if outside.fault == Some(Fault::StartBehindLog) { Time(0) } else { time };

@@ -183,7 +183,9 @@ impl World {
             _ => None,
         });
         let cells = self.cells.values().filter(|cell| cell.key.event == at).copied().collect();
-        self.push(Fact::EventCarried { event: accepted.unwrap(), cells });
+        let carried = |record: &Record| matches!(&record.fact, Fact::EventCarried { event, .. } if event.at == at);
+        let was = self.records.iter().rev().find(|record| carried(record)).map_or(at, |record| record.position);
+        self.push(Fact::EventCarried { event: accepted.unwrap(), was, cells });
     }
 
     /// Says once more which webhooks are gone.

@@ -276,7 +276,11 @@ fn restated() -> impl Strategy<Value = Restated> {
 
 fn carried() -> impl Strategy<Value = Fact> {
     let event = (position(), time()).prop_flat_map(|(at, accepted)| event(at, accepted));
-    (event, vec(cell(), 0..10)).prop_map(|(event, cells)| Fact::EventCarried { event, cells: cells.into() })
+    (event, position(), vec(cell(), 0..10)).prop_map(|(event, was, cells)| Fact::EventCarried {
+        event,
+        was,
+        cells: cells.into(),
+    })
 }
 
 fn fact(at: Position, now: Time) -> impl Strategy<Value = Fact> {

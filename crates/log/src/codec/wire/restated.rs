@@ -10,7 +10,7 @@ use postrider_core::fact::{Fact, Restated, TakenTimes};
 use postrider_core::profile::Profile;
 use postrider_core::sealed::SealingKeyId;
 use postrider_core::workspace::Workspace;
-use postrider_core::{Time, WebhookId, WorkspaceId};
+use postrider_core::{Position, Time, WebhookId, WorkspaceId};
 
 use super::{
     At, Form, Span, WireCell, WireEvent, WireExtras, WireKey, WireReplay, WireSigning, WireWebhook, at, position, span,
@@ -76,9 +76,12 @@ impl<'a> WireCarried<'a> {
         }
     }
 
-    pub(super) fn into_domain(self, base: Time) -> Result<Fact, String> {
+    /// `was`: where its payload lay before. Where that is not said, it was most likely carried for the first time.
+    pub(super) fn into_domain(self, was: Option<Position>, base: Time) -> Result<Fact, String> {
+        let event = Arc::new(self.event.into_domain(position(self.at)?, time(self.accepted, base))?);
         Ok(Fact::EventCarried {
-            event: Arc::new(self.event.into_domain(position(self.at)?, time(self.accepted, base))?),
+            was: was.unwrap_or(event.at),
+            event,
             cells: self.cells.into_iter().map(|cell| cell.into_domain(base)).collect::<Result<_, _>>()?,
         })
     }
