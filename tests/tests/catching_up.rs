@@ -56,16 +56,17 @@ fn what_is_overdue_is_sent_once_and_in_order_and_holds_nothing_up() {
     let hooks = ["/a", "/b"].map(|path| (path, subscribe(&client, "http://127.0.0.1:1/", "EMAIL_SENT", first_delay)));
     subscribe(&client, &healthy.url("/"), "MESSAGE_REPLIED", first_delay);
     let began = Instant::now();
-    let are_asleep = |count: u64| {
-        within(first_delay, "they sleep", || (server.admin().metric("postrider_asleep")? >= count).then_some(()));
+    let have_failed = |count: u64| {
+        let retried = r#"postrider_attempts_total{outcome="retrying"}"#;
+        within(first_delay, "they fail", || (server.admin().metric(retried)? >= count).then_some(()));
     };
     for first in (0..overdue / 2).step_by(100) {
         publish(&client, "EMAIL_SENT", (first..(first + 100).min(overdue / 2)).map(|n| format!("e{n}")));
         // No faster than first attempts are made: an event that comes while others wait in the store may be sent before them, and what
         // failed first is what is due first.
-        are_asleep((2 * (first + 100)).min(overdue).saturating_sub(QUEUED_MAX));
+        have_failed((2 * (first + 100)).min(overdue).saturating_sub(QUEUED_MAX));
     }
-    are_asleep(overdue);
+    have_failed(overdue);
     for (path, id) in &hooks {
         client.patch(&format!("/v1/webhooks/{id}"), &json!({ "url": slow.url(path) })).expect(200);
     }

@@ -64,6 +64,8 @@ pub enum Fault {
     RecallLosesOne,
     /// Loses the first of an ordered webhook's deliveries that were read from the store.
     LineLosesFirst,
+    /// Asks for one turn after another though there is nothing to do.
+    NeverRests,
     /// Tries what is off since it fails every second.
     TriedTooOften,
     /// Lets the overlay go of what the store does not have yet.
@@ -94,7 +96,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 43] = [
+    pub const ALL: [Fault; 44] = [
         Fault::AckBeforeAppend,
         Fault::AckWhenFull,
         Fault::KeepWhenFull,
@@ -125,6 +127,7 @@ impl Fault {
         Fault::ForgetsTooEarly,
         Fault::RecallLosesOne,
         Fault::LineLosesFirst,
+        Fault::NeverRests,
         Fault::TriedTooOften,
         Fault::LetsGoAboveW,
         Fault::PendingMiscounted,

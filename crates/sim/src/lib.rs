@@ -22,7 +22,7 @@
 //! | 8 nothing after DELETE, off, or PATCH was answered; current URL and secret | `checker::sends` (`written`), `checker::answers` |
 //! | 9 duplicates | `checker::sends` |
 //! | 10 the same body | `checker::sends`, against a body rendered when the event was accepted |
-//! | 11 every delivery ends | `checker` (`settled`), after the quiet phase |
+//! | 11 every delivery ends | `checker` (`settled`), after the quiet phase; `world::time` (what works without end in one moment never comes to them) |
 //! | 12 refused before it is acknowledged | `checker::facts` (nothing comes of what was refused), `checker::places` (whoever waits for an answer gets one) |
 //! | 13 a replay misses none and doubles none | `checker::replays` |
 //!
@@ -31,7 +31,8 @@
 //! # What is not judged
 //!
 //! - The bounds of law 7's queues and of law 12's inbox, and `Retry-After`: they lie before the writer, in threads that are not run here.
-//! - The store's half of laws 2 and 3, and checkpoints: there is no store yet. Queries are fed by the replay and not asked.
+//! - The real store: what the shard reads comes from a model of it (`store`), which is torn, stale and lost as the real one can be. That one
+//!   is compared with the log in tests of its own. Queries are fed by the replay and not asked.
 //! - A last block without a seal behind it whose bits flip after a crash: nothing can tell it from a torn one, so bits of it are not
 //!   flipped.
 //! - Bytes on the wire, TLS, names and deadlines: a request here is an attempt, a URL, a secret, a body and an answer.

@@ -238,6 +238,9 @@ impl Process {
         self.read_store(outside);
         self.begin_attempts(time, outside)?;
         self.want_replays(now);
+        if outside.fault == Some(Fault::NeverRests) && self.steps >= COUNT_EVERY {
+            self.turn_at = Some(now);
+        }
         self.steps += 1;
         if self.steps % COUNT_EVERY != 1 {
             return Ok(Life::Alive);

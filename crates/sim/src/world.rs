@@ -38,6 +38,8 @@ pub struct World {
     crashes: u64,
     stops: u64,
     rots: u64,
+    /// Steps since time last went on.
+    steps_at_once: u32,
 }
 
 /// How much of the log is kept: a month, or hours, or so many bytes.
@@ -76,7 +78,17 @@ impl World {
             fault: plan.fault,
         };
         let publishers = Publishers::default();
-        World { limits, process: None, outside, publishers, full_until: None, crashes: 0, stops: 0, rots: 0 }
+        World {
+            limits,
+            process: None,
+            outside,
+            publishers,
+            full_until: None,
+            crashes: 0,
+            stops: 0,
+            rots: 0,
+            steps_at_once: 0,
+        }
     }
 
     /// The first process.

@@ -41,6 +41,7 @@ fn found_by(fault: Fault) -> (&'static [u8], &'static str) {
         // What the store does not have is never read, or as it was earlier.
         Fault::CoversTooMuch | Fault::LetsGoAboveW | Fault::ForgetsTooEarly => (&[1, 2, 3, 4, 5], ""),
         Fault::LineLosesFirst => (&[3, 14], ""),
+        Fault::NeverRests => (&[11], "without end"),
         Fault::TriedTooOften => (&[8], ""),
         Fault::SweepsTooFar | Fault::RecallLosesOne => (&[3, 5], ""),
         Fault::PendingMiscounted => (&[2], ""),

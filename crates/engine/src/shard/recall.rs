@@ -210,7 +210,11 @@ impl<W: LogWriter> Shard<W> {
                 deliveries.into_iter().for_each(|(asleep, recalled)| self.meet(&asleep, recalled));
                 self.wake_dozing();
             }
-            Found::Backlog { webhook, lane, deliveries, is_all, swept } => {
+            Found::Backlog { webhook, lane, mut deliveries, mut is_all, swept } => {
+                let fitting = self.fitting(webhook, lane, &deliveries);
+                // What has no room now is read again: behind the pass it would wait for all that is due after it.
+                is_all &= fitting == deliveries.len();
+                deliveries.truncate(fitting);
                 let Some(spill) = self.reliance.as_mut().and_then(|r| r.spilled.get_mut(&(webhook, lane))) else {
                     return;
                 };
@@ -240,6 +244,18 @@ impl<W: LogWriter> Shard<W> {
                 self.beginnings.looked_to(next);
             }
         }
+    }
+
+    /// How many of these the queue has room for, if they are not in it already.
+    fn fitting(&self, webhook: WebhookId, lane: Lane, deliveries: &[(Asleep, Option<Recalled>)]) -> usize {
+        let mut room = self.room(webhook, lane);
+        let fits = |(asleep, _): &(Asleep, _)| {
+            let is_here = self.scheduler.residency(asleep.key).is_some();
+            let has_room = is_here || room > 0;
+            room = room.saturating_sub(u32::from(!is_here));
+            has_room
+        };
+        deliveries.iter().map(fits).take_while(|fits| *fits).count()
     }
 
     /// The horizon has come to a delivery: it comes back, unless others of its lane wait already.

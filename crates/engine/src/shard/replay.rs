@@ -24,11 +24,23 @@ impl<W: LogWriter> Shard<W> {
 
     /// Whether a step can be made now.
     pub(super) fn has_replay_steps(&self) -> bool {
-        let can_step = |replay: &Replay| self.room_for(replay) > 0 && self.has_read_ahead(replay);
-        !self.spares_space && self.kernel.replays.running().any(can_step)
+        !self.spares_space && self.replays_with_room().any(|replay| self.has_read_ahead(replay))
     }
 
-    /// Makes one step of the first replay of each webhook, within the turn's bounds, from behind the one that came last.
+    /// The first replay of each webhook whose queue has room.
+    fn replays_with_room(&self) -> impl Iterator<Item = &Replay> {
+        let mut webhooks = BTreeSet::new();
+        let firsts = self.kernel.replays.running().filter(move |replay| webhooks.insert(replay.webhook));
+        firsts.filter(|replay| self.room_for(replay) > 0)
+    }
+
+    /// In this order replays have their turns: those behind the one that made the last step come first.
+    fn turn_of(&self, replay: &Replay) -> (bool, (WorkspaceId, ReplayId)) {
+        let name = (replay.workspace, replay.id);
+        (Some(name) <= self.replayed, name)
+    }
+
+    /// Makes one step of each replay that can make one, within the turn's bounds.
     pub(super) fn advance_replays<T>(
         &mut self,
         entropy: &mut dyn Entropy,
@@ -38,7 +50,10 @@ impl<W: LogWriter> Shard<W> {
         if self.spares_space {
             return;
         }
-        for (name, room) in self.replay_steps() {
+        let mut steps: Vec<_> = self.replays_with_room().filter(|replay| self.has_read_ahead(replay)).collect();
+        steps.sort_by_key(|replay| self.turn_of(replay));
+        let steps: Vec<_> = steps.into_iter().map(|r| ((r.workspace, r.id), self.room_for(r))).collect();
+        for (name, room) in steps {
             if *deliveries >= limits::TURN_DELIVERIES_MAX || self.batch.bytes() >= limits::TURN_BYTES_TARGET {
                 return;
             }
@@ -49,16 +64,6 @@ impl<W: LogWriter> Shard<W> {
             // Asked by nobody, answered to nobody.
             let _ = self.run(Command::AdvanceReplay { workspace, id, room }, entropy, turned, deliveries);
         }
-    }
-
-    fn replay_steps(&self) -> Vec<((WorkspaceId, ReplayId), usize)> {
-        let mut webhooks = BTreeSet::new();
-        let firsts = self.kernel.replays.running().filter(|replay| webhooks.insert(replay.webhook));
-        let mut steps: Vec<_> = firsts.map(|replay| ((replay.workspace, replay.id), self.room_for(replay))).collect();
-        let next = steps.partition_point(|(name, _)| Some(*name) <= self.replayed);
-        steps.rotate_left(next);
-        steps.retain(|(_, room)| *room > 0);
-        steps
     }
 
     /// How many deliveries may join the queue of the replay's webhook.
@@ -75,8 +80,8 @@ impl<W: LogWriter> Shard<W> {
 
     /// What is to be read for a replay, if its next step needs more than what is in RAM.
     pub(super) fn replay_wanted(&self) -> Option<Wanted> {
-        let is_waiting = |replay: &&Replay| self.room_for(replay) > 0 && !self.has_read_ahead(replay);
-        let replay = self.kernel.replays.running().find(is_waiting).filter(|_| !self.spares_space)?;
+        let waiting = self.replays_with_room().filter(|replay| !self.has_read_ahead(replay));
+        let replay = waiting.min_by_key(|replay| self.turn_of(replay)).filter(|_| !self.spares_space)?;
         let Replay { workspace, id, webhook, ref wish, next, .. } = *replay;
         let to = replay.end().min(Position::new(self.overlay.base(), 0));
         let max = limits::REPLAY_STEP_EVENTS;
@@ -96,8 +101,9 @@ impl<W: LogWriter> Shard<W> {
             return Some(self.overlay.events_of(reach, limits::REPLAY_STEP_EVENTS));
         }
         let base = self.overlay.base();
-        let ReadForReplay { events, read_to, .. } =
-            self.read_for_replay.take().filter(|read| read.is_for(replay, base))?;
+        // What was read for another one is left to it.
+        let read = self.read_for_replay.take_if(|read| read.is_for(replay, base));
+        let ReadForReplay { events, read_to, .. } = read?;
         let webhook = replay.webhook;
         let read: Vec<_> = events.iter().map(|recalled| recalled.event.at).collect();
         for recalled in events {

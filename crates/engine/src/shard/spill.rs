@@ -42,7 +42,7 @@ struct Pass {
     read_to: Asleep,
     /// There was something that was not here.
     has_found: bool,
-    /// The earliest due time of what has come to be in the store alone since it began: the pass may be behind it.
+    /// The earliest due time of what has come to be in the store alone since the last reading: that may have passed it.
     missed: Option<Time>,
 }
 
@@ -50,6 +50,11 @@ pub(super) const LANES: [Lane; 2] = [Lane::Fresh, Lane::Retry];
 
 pub(super) fn lane_of(cell: &Cell) -> Lane {
     if cell.is_fresh() { Lane::Fresh } else { Lane::Retry }
+}
+
+/// Before all that are due then.
+fn first_at(due: Time, webhook: WebhookId, lane: Lane) -> Asleep {
+    Asleep { due, key: DeliveryKey { event: Position::default(), ordinal: 0 }, webhook, lane }
 }
 
 impl Span {
@@ -79,8 +84,7 @@ impl Spill {
     /// while the store is behind, much of it is finished.
     fn read_on(&mut self, webhook: WebhookId, lane: Lane) -> Option<Asleep> {
         let span = self.in_store?;
-        let key = DeliveryKey { event: Position::default(), ordinal: 0 };
-        let first = Asleep { due: span.earliest, key, webhook, lane };
+        let first = first_at(span.earliest, webhook, lane);
         let pass = self.pass.get_or_insert(Pass { read_to: first, has_found: false, missed: None });
         Some(pass.read_to)
     }
@@ -92,11 +96,16 @@ impl Spill {
         let Some(pass) = &mut self.pass else { return };
         pass.read_to = last.unwrap_or(pass.read_to);
         pass.has_found |= has_found;
+        let missed = pass.missed.take();
+        if let Some(due) = missed.filter(|due| *due <= pass.read_to.due) {
+            // It is next, and not behind all that is due later.
+            pass.read_to = first_at(due, pass.read_to.webhook, pass.read_to.lane);
+            return;
+        }
         let (Some(swept), Some(pass)) = (end, self.pass.take_if(|_| end.is_some())) else { return };
-        if pass.has_found || pass.missed.is_some() {
+        if pass.has_found || missed.is_some() {
             // The next pass begins where this one has come to.
-            let next = pass.missed.map_or(pass.read_to.due, |missed| missed.min(pass.read_to.due));
-            self.in_store.iter_mut().for_each(|span| span.earliest = next);
+            self.in_store.iter_mut().for_each(|span| span.earliest = pass.read_to.due);
         } else {
             // Only what waits or runs already: what comes in later lies behind `swept`.
             self.empty_at = swept;
@@ -309,13 +318,16 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_to_be_in_the_store_behind_a_pass_is_found_by_the_next_one() {
+    fn what_comes_to_be_in_the_store_behind_a_pass_is_read_next() {
         let mut spill = Spill::default();
         spill.is_in_store(Time(20));
         begins_at(&mut spill);
         spill.is_read(Some(at(50)), false, None);
+        spill.is_in_store(Time(80));
+        spill.is_read(Some(at(60)), false, None);
+        assert_eq!(begins_at(&mut spill), Some(60), "the pass comes to what is due later by itself");
         spill.is_in_store(Time(30));
-        spill.is_read(Some(at(60)), false, Some(Time(100)));
+        spill.is_read(Some(at(70)), false, None);
         assert_eq!(begins_at(&mut spill), Some(30));
         spill.is_read(None, false, Some(Time(100)));
         assert!(spill.is_over());

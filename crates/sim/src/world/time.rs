@@ -3,8 +3,11 @@
 use postrider_core::{Millis, Time};
 
 use super::{DAY, HOUR, MINUTE, SECOND, World};
-use crate::checker::Verdict;
+use crate::checker::{Verdict, law};
 use crate::trouble::Trouble;
+
+/// What can be to do in one moment takes fewer steps than this.
+const STEPS_AT_ONCE_MAX: u32 = 10_000;
 
 impl World {
     /// Lets the process run for so long; one that ends meanwhile begins again, and its downtime counts.
@@ -26,6 +29,8 @@ impl World {
         if process.is_free() {
             self.outside.checker.sleeps(now, next.min(until), process.free_since(), self.outside.store.is_some())?;
         }
+        self.steps_at_once = if next > now { 0 } else { self.steps_at_once + 1 };
+        law!(11, self.steps_at_once < STEPS_AT_ONCE_MAX, "at {now} it works without end");
         self.outside.clocks.advance_to(next.min(until));
         if next < until {
             self.step()?;
