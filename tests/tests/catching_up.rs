@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 const OVERDUE_DEFAULT: u64 = 8_000;
 const PERMITS: u64 = 32;
 const DELAY: Duration = Duration::from_secs(1);
-/// First attempts that wait at a time, to both webhooks: as many as their queues hold.
-const QUEUED_MAX: u64 = 2_000;
+/// First attempts that wait at a time, to both webhooks: as many as the queue of one holds.
+const QUEUED_MAX: u64 = 1_000;
 /// Of so many retries one fails again.
 const FAILING: u64 = 10;
 
@@ -63,7 +63,7 @@ fn what_is_overdue_is_sent_once_and_in_order_and_holds_nothing_up() {
     for first in (0..overdue / 2).step_by(100) {
         publish(&client, "EMAIL_SENT", (first..(first + 100).min(overdue / 2)).map(|n| format!("e{n}")));
         // No faster than first attempts are made: an event that comes while others wait in the store may be sent before them, and what
-        // failed first is what is due first.
+        // failed first is due first.
         have_failed((2 * (first + 100)).min(overdue).saturating_sub(QUEUED_MAX));
     }
     have_failed(overdue);

@@ -36,9 +36,9 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 pub const STREAMS_MAX: usize = 32;
 /// What a receiver may send on an HTTP/2 connection before the first request: settings, and what goes with them.
 pub const GREETING_BYTES_MAX: usize = 64 * 1024;
-/// Idle connections to one origin.
-pub const IDLE_PER_ORIGIN_MAX: usize = 64;
-/// Idle connections of one dispatcher.
+/// HTTP/2 connections to one origin that are shared.
+pub const CHANNELS_PER_ORIGIN_MAX: usize = 64;
+/// Idle connections of one dispatcher. To one origin there are as many as there were attempts at once: the permits bound them.
 pub const IDLE_MAX: usize = 1024;
 /// A connection that was idle this long is closed. Below the 60 s at which many servers close on their side.
 pub const IDLE_AGE_MAX: Duration = Duration::from_secs(55);

@@ -1,8 +1,8 @@
 //! Idle connections, kept for the next request to the same origin at the same address; and those of HTTP/2, which several requests share.
 //!
 //! A connection to an address that its name has left is not used again, and closed when that is noticed.
-//! The one used last is taken first, so that a burst's extra connections grow old and close. Bounded for each origin and over all;
-//! at the bound the one that was idle longest goes. Nobody waits on an idle connection: one that the receiver closed is found when
+//! The one used last is taken first, so that a burst's extra connections grow old and close. Bounded over all; at the bound the one that
+//! was idle longest goes. Nobody waits on an idle connection: one that the receiver closed is found when
 //! it is taken, and by the sweep. Of HTTP/2 connections the first with a place is taken, so that others come to rest.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::exchange::Link;
 use crate::http2::{Channel, Lease};
-use crate::limits::{CONNECTION_AGE_MAX, IDLE_AGE_MAX, IDLE_MAX, IDLE_PER_ORIGIN_MAX, SWEEP_EVERY};
+use crate::limits::{CHANNELS_PER_ORIGIN_MAX, CONNECTION_AGE_MAX, IDLE_AGE_MAX, IDLE_MAX, SWEEP_EVERY};
 use crate::line::Line;
 use crate::target::Origin;
 
@@ -78,7 +78,7 @@ impl Pool {
         // Beyond the bounds it serves this request alone.
         if idle.shared.values().map(Vec::len).sum::<usize>() < IDLE_MAX {
             let channels = idle.shared.entry(Arc::clone(origin)).or_default();
-            if channels.len() < IDLE_PER_ORIGIN_MAX {
+            if channels.len() < CHANNELS_PER_ORIGIN_MAX {
                 channels.push(Arc::clone(lease.channel()));
             }
         }
@@ -123,9 +123,6 @@ impl Idle {
     }
 
     fn put(&mut self, origin: &Arc<Origin>, link: Box<Link>, now: Instant) {
-        if self.links.get(origin).is_some_and(|queue| queue.len() >= IDLE_PER_ORIGIN_MAX) {
-            self.drop_oldest(&Arc::clone(origin));
-        }
         if self.order.len() >= IDLE_MAX
             && let Some(oldest) = self.order.values().next().cloned()
         {
