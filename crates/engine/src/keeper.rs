@@ -30,8 +30,8 @@ pub use open::open;
 
 /// How often it looks for new blocks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Facts after which it commits, however short ago the last commit was: what they take in RAM has a bound.
-const COMMIT_FACTS_MAX: usize = 200_000;
+/// Facts after which it commits, however short ago the last commit was: what they take in RAM, here and above W, has a bound.
+const COMMIT_FACTS_MAX: usize = 25_000;
 /// After a failure it waits so long before it opens the store again, each time twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
