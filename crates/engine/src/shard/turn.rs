@@ -59,7 +59,10 @@ pub enum TurnError {
     Erase(#[from] EraseError),
 }
 
-/// One attempt to be made now. Its permits are taken until [`Shard::turn`](super::Shard::turn) files its `Finish`, or [`Shard::withdrawn`](super::Shard::withdrawn).
+/// One attempt to be made now. Its permits are taken until [`Shard::turn`] files its `Finish`, or [`Shard::withdrawn`].
+///
+/// [`Shard::turn`]: super::Shard::turn
+/// [`Shard::withdrawn`]: super::Shard::withdrawn
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The delivery as it stands.
