@@ -83,10 +83,10 @@ impl Medium {
             // It was overwritten with an erasure's zeros.
             return Ok(());
         }
-        let verified = Inspect::open_on(disk.clone()).map(|log| log.verify_erased(is_erased));
-        let found = match verified {
-            Ok(Ok(stats)) => !stats.to_erase.is_empty(),
-            Ok(Err(VerifyError::Damaged(damage))) => rot.is_at(&damage),
+        let log = Inspect::open_on(disk.clone()).map_err(|error| format!("{error:?}"))?;
+        let found = match log.verify_erased(is_erased) {
+            Ok(stats) => !stats.to_erase.is_empty() || rot.is_before(&log),
+            Err(VerifyError::Damaged(damage)) => rot.is_at(&damage),
             other => return Err(format!("{other:?}")),
         };
         match found {
@@ -108,6 +108,13 @@ impl Rot {
     /// Whether this damage is its doing.
     pub fn is_at(&self, damage: &Damage) -> bool {
         damage.file.trim_start_matches("log/") == self.file && damage.offset == self.offset
+    }
+
+    /// Whether the log has let go of it, and a crash has left the file.
+    fn is_before(&self, log: &Inspect<FaultDisk>) -> bool {
+        let first = log.blocks().next().and_then(Result::ok);
+        // Segments are named by their first block.
+        first.is_some_and(|first| self.file.as_str() < first.file.trim_start_matches("log/"))
     }
 
     /// Mends it under a running process, unless it was overwritten meanwhile.
