@@ -249,6 +249,9 @@ impl<W: LogWriter> Shard<W> {
     /// How many of these the queue has room for, if they are not in it already.
     fn fitting(&self, webhook: WebhookId, lane: Lane, deliveries: &[(Asleep, Option<Recalled>)]) -> usize {
         let mut room = self.room(webhook, lane);
+        if room as usize >= deliveries.len() {
+            return deliveries.len();
+        }
         let fits = |(asleep, _): &(Asleep, _)| {
             let is_here = self.scheduler.residency(asleep.key).is_some();
             let has_room = is_here || room > 0;
