@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use postrider_core::DeliveryKey;
 use postrider_store::{LogIdentity, Mark, OpenError, Opened, Part, Reason, Store};
@@ -203,9 +204,22 @@ fn a_cut_or_missing_file_is_noticed_or_harmless() {
     }
 }
 
+/// Opens a sled database. A thread of sled's own may hold the lock for a moment after whoever had it open before.
+fn sled_at(database: &Path) -> sled::Db {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match sled::open(database) {
+            Err(error) if error.to_string().contains("could not acquire lock") && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 /// All pairs of a sled database.
 fn pairs(database: &Path) -> Vec<(sled::IVec, sled::IVec)> {
-    sled::open(database).unwrap().iter().map(Result::unwrap).collect()
+    sled_at(database).iter().map(Result::unwrap).collect()
 }
 
 /// What sled loses or mixes up without a word: each pair of each database in turn.
@@ -225,7 +239,7 @@ fn a_record_that_is_missing_or_in_anothers_place_is_noticed() {
             for instead in [None, Some(&next.1)] {
                 let damaged = folder.path().join("damaged/store");
                 copy(&sound, &damaged);
-                let db = sled::open(damaged.join(&database)).unwrap();
+                let db = sled_at(&damaged.join(&database));
                 match instead {
                     Some(other) => drop(db.insert(key, other).unwrap()),
                     None => drop(db.remove(key).unwrap()),
@@ -293,7 +307,7 @@ fn a_folder_that_is_no_store_is_set_aside() {
     fs::write(store.join("pending"), "a file").unwrap();
     assert!(matches!(reason(&store, support::identity()), Reason::Sled(_)));
     fs::remove_dir_all(&store).unwrap();
-    drop(sled::open(store.join("pending")).unwrap());
+    drop(sled_at(&store.join("pending")));
     assert_eq!(reason(&store, support::identity()), Reason::Empty);
     fs::remove_dir_all(&store).unwrap();
     built(&store);
